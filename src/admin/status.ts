@@ -1,0 +1,151 @@
+/** Owns what hubcap tells about itself: the status document and the list of images, the same for page, API and CLI. */
+
+import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
+import type { Digest } from '../oci/digest.ts';
+import { isIndexType } from '../oci/media-types.ts';
+import type { Catalog, ImageRow, LinkRow } from '../store/catalog.ts';
+import type { DiskStore } from '../store/disk-store.ts';
+import type { Fills } from '../store/fills.ts';
+
+export interface Status {
+  version: string;
+  pid: number;
+  startedAt: string;
+  uptimeS: number;
+  /** URLs; undefined where no daemon runs */
+  listen: string | undefined;
+  admin: string | undefined;
+  directory: string;
+  isOffline: boolean;
+  store: {
+    bytes: number;
+    maxBytes: number;
+    reservedBytes: number;
+    objects: number;
+    isWritable: boolean;
+  };
+  fills: { digest: string; size: number | undefined; bytes: number; readers: number }[];
+  upstreams: {
+    host: string;
+    url: string;
+    isDefault: boolean;
+    rateLimit:
+      | { limit: number | undefined; remaining: number | undefined; windowS: number | undefined }
+      | undefined;
+  }[];
+}
+
+export interface PlatformStatus {
+  /** `linux/arm64/v8`; `unknown/unknown` for an attestation; undefined for an image that is no index */
+  platform: string | undefined;
+  digest: string;
+  isComplete: boolean;
+  /** of its content that is stored, and of all of its content that is known */
+  storedBytes: number;
+  knownBytes: number;
+}
+
+export interface ImageStatus {
+  /** as a client names it: `docker.io/library/alpine:latest` */
+  reference: string;
+  digest: string;
+  mediaType: string;
+  /** when upstream last said that the tag is this; undefined for a reference by digest */
+  checkedAt: string | undefined;
+  /** `complete`: every platform is here; `partial`: some content is not */
+  state: 'complete' | 'partial';
+  storedBytes: number;
+  platforms: PlatformStatus[];
+}
+
+/** Reads the images one by one; memory does not grow with their number. */
+export function* listImages(catalog: Catalog, store: DiskStore): Generator<ImageStatus> {
+  for (const row of catalog.images()) yield describeImage(row, catalog, store);
+}
+
+function describeImage(row: ImageRow, catalog: Catalog, store: DiskStore): ImageStatus {
+  const separator = row.tag === undefined ? `@${row.digest}` : `:${row.tag}`;
+  const ownBytes = store.sizeOf(row.digest) ?? 0;
+  const links = catalog.links(row.digest);
+  const platforms = isIndexType(row.mediaType)
+    ? links.map((link) => describePlatform(link.child, link.platform, link.size, link.stored, catalog))
+    : [describePlatform(row.digest, undefined, ownBytes, true, catalog)];
+  const childBytes = platforms.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  return {
+    reference: `${row.upstream}/${row.repository}${separator}`,
+    digest: row.digest,
+    mediaType: row.mediaType,
+    checkedAt: row.checkedAtMs === undefined ? undefined : new Date(row.checkedAtMs).toISOString(),
+    state: platforms.every(({ isComplete }) => isComplete) ? 'complete' : 'partial',
+    storedBytes: isIndexType(row.mediaType) ? childBytes + ownBytes : childBytes,
+    platforms,
+  };
+}
+
+function describePlatform(
+  digest: Digest,
+  platform: string | undefined,
+  size: number,
+  isStored: boolean,
+  catalog: Catalog,
+): PlatformStatus {
+  const content: Pick<LinkRow, 'size' | 'stored'>[] = [{ size, stored: isStored }, ...catalog.links(digest)];
+  const total = (links: typeof content): number => links.reduce((sum, link) => sum + link.size, 0);
+  const stored = content.filter((link) => link.stored);
+  return {
+    platform,
+    digest,
+    isComplete: isStored && stored.length === content.length,
+    storedBytes: total(stored),
+    knownBytes: total(content),
+  };
+}
+
+export interface StatusSources {
+  version: string;
+  startedAtMs: number;
+  listen: string | undefined;
+  admin: string | undefined;
+  directory: string;
+  isOffline: () => boolean;
+  isWritable: () => boolean;
+  store: DiskStore;
+  fills: Fills;
+  upstreams: readonly MirroredUpstream[];
+  defaultUpstream: string;
+  now: () => number;
+}
+
+/** @returns the status as of now; holds no secret */
+export function describeStatus(sources: StatusSources): Status {
+  const { store, fills, upstreams, startedAtMs } = sources;
+  return {
+    version: sources.version,
+    pid: process.pid,
+    startedAt: new Date(startedAtMs).toISOString(),
+    uptimeS: Math.round((sources.now() - startedAtMs) / 1000),
+    listen: sources.listen,
+    admin: sources.admin,
+    directory: sources.directory,
+    isOffline: sources.isOffline(),
+    store: {
+      bytes: store.ledger.usedBytes,
+      maxBytes: store.ledger.maxBytes,
+      reservedBytes: store.ledger.reservedBytes,
+      objects: store.objects,
+      isWritable: sources.isWritable(),
+    },
+    fills: [...fills.list()].map(({ digest, size, frontier, readers }) => ({
+      digest,
+      size,
+      bytes: frontier,
+      readers,
+    })),
+    upstreams: upstreams.map(({ host, client }) => ({
+      host,
+      url: client.address.href,
+      isDefault: host === sources.defaultUpstream,
+      rateLimit: client.rateLimit,
+    })),
+  };
+}

@@ -1,0 +1,37 @@
+/** Owns how a command reaches the data: through the running daemon, or in this process where none runs. */
+import { type Control, connectControl } from '../admin/control-client.ts';
+import { controlPaths } from '../admin/control-path.ts';
+import type { Config } from '../config/schema.ts';
+import { openLocalControl } from '../daemon.ts';
+import { DirectoryInUseError } from '../store/lock.ts';
+import { ReportedError } from './reported-error.ts';
+
+/**
+ * Runs `work` on the running daemon or, where none runs, on the data directory.
+ * @throws ReportedError where neither can be had
+ */
+export async function withControl<T>(
+  config: Config,
+  version: string,
+  work: (control: Control) => Promise<T>,
+): Promise<T> {
+  const paths = controlPaths(config.storage.directory, config.control);
+  const control = (await connectControl(paths)) ?? (await openLocal(config, version, paths));
+  try {
+    return await work(control);
+  } finally {
+    await control.close();
+  }
+}
+
+async function openLocal(config: Config, version: string, paths: readonly string[]): Promise<Control> {
+  try {
+    return await openLocalControl(config, version);
+  } catch (error) {
+    if (!(error instanceof DirectoryInUseError)) throw error;
+    throw new ReportedError(
+      `${error.message}, which does not answer on ${paths.join(' or ')}: it is starting or stopping, or has its socket elsewhere (--control)`,
+      error,
+    );
+  }
+}

@@ -1,0 +1,69 @@
+/** Owns the list of commands, and what becomes of their failures. */
+import { readFileSync } from 'node:fs';
+import yargs from 'yargs';
+import { ConfigError } from '../config/load.ts';
+import { images } from './images.ts';
+import { ReportedError } from './reported-error.ts';
+import { serve } from './serve.ts';
+import { status } from './status.ts';
+
+const DONE = 0;
+const FAILED = 1;
+const USAGE = 2;
+
+/** The command line is not understood. */
+class UsageError extends Error {}
+
+/**
+ * Runs one command.
+ * @param args without the program's name
+ * @returns the exit code
+ */
+export async function runCli(args: readonly string[]): Promise<number> {
+  const version = readVersion();
+  const parser = yargs([...args])
+    .scriptName('hubcap')
+    .usage('hubcap: a pull-through caching mirror for container registries\n\nUsage: $0 <command> [options]')
+    .command(serve(version))
+    .command(status(version))
+    .command(images(version))
+    .demandCommand(1, 'Name a command.')
+    .strict()
+    .recommendCommands()
+    .version(version)
+    .help()
+    .alias('help', 'h')
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .epilogue('`hubcap <command> --help` shows its options and examples.')
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new UsageError(message);
+    });
+  try {
+    await parser.parseAsync();
+    return DONE;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`hubcap: ${error.message}\nTry \`hubcap --help\`.\n`);
+    return USAGE;
+  }
+  if (error instanceof ConfigError) {
+    process.stderr.write(`hubcap: ${error.message}\n`);
+    return USAGE;
+  }
+  const isExplained = error instanceof ReportedError;
+  const text = error instanceof Error ? (!isExplained && error.stack) || error.message : String(error);
+  process.stderr.write(`hubcap: ${text}\n`);
+  return FAILED;
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}

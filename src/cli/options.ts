@@ -1,0 +1,37 @@
+/** Owns the options that commands share, and the way from them to a configuration. */
+import { homedir } from 'node:os';
+import type { Argv } from 'yargs';
+import { type Flags, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+
+/** Options that say which hubcap is meant. None has a default here: flags come before environment and file. */
+export function withCommonOptions<T>(parser: Argv<T>) {
+  return parser
+    .option('config', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'configuration file (default: hubcap.yaml here, in ~/.config/hubcap or in /etc/hubcap)',
+    })
+    .option('data', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'data directory (default: hubcap in the cache directory of the user)',
+    })
+    .option('control', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'control socket (default: control.sock in the data directory)',
+    });
+}
+
+/** @throws ConfigError with every problem */
+export function configFrom(flags: Flags): Config {
+  return loadConfig({
+    flags,
+    env: process.env,
+    isTty: process.stdout.isTTY === true,
+    homedir: homedir(),
+    cwd: process.cwd(),
+    uid: process.getuid?.(),
+  });
+}

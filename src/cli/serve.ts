@@ -1,0 +1,158 @@
+/** `hubcap serve`: runs the mirror until it is told to stop. */
+import { once } from 'node:events';
+import type { Argv, CommandModule } from 'yargs';
+import { connectControl } from '../admin/control-client.ts';
+import { controlPaths } from '../admin/control-path.ts';
+import { printConfig } from '../config/print.ts';
+import type { Config } from '../config/schema.ts';
+import { formatBytes } from '../config/units.ts';
+import { type Daemon, startDaemon } from '../daemon.ts';
+import { StartError } from '../listeners.ts';
+import { createLogger, type Logger } from '../log.ts';
+import { CatalogTooNewError } from '../store/catalog-schema.ts';
+import { DirectoryInUseError } from '../store/lock.ts';
+import { configFrom, withCommonOptions } from './options.ts';
+import { ReportedError } from './reported-error.ts';
+
+interface Options {
+  config?: string | undefined;
+  data?: string | undefined;
+  control?: string | undefined;
+  listen?: string | undefined;
+  admin?: string | undefined;
+  upstream?: string | undefined;
+  maxSize?: string | undefined;
+  offline?: boolean | undefined;
+  logLevel?: string | undefined;
+  logFormat?: string | undefined;
+  printConfig?: boolean | undefined;
+}
+
+export function serve(version: string): CommandModule<object, Options> {
+  return {
+    command: 'serve',
+    describe: 'run the mirror',
+    builder: (parser: Argv): Argv<Options> =>
+      withCommonOptions(parser)
+        .option('listen', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'address of the registry mirror (default: 127.0.0.1:5000)',
+        })
+        .option('admin', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'address for metrics, health and status (default: 127.0.0.1:5001)',
+        })
+        .option('upstream', {
+          type: 'string',
+          requiresArg: true,
+          describe: "URL of the default upstream, in place of Docker Hub's",
+        })
+        .option('max-size', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'byte budget of the store: 50GiB, or 50% of the file system (the default)',
+        })
+        .option('offline', { type: 'boolean', describe: 'ask no upstream; serve what is known' })
+        .option('log-level', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'trace, debug, info, warn or error (default: info)',
+        })
+        .option('log-format', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'json, text or auto (default: auto: text on a terminal)',
+        })
+        .option('print-config', {
+          type: 'boolean',
+          describe: 'show the effective configuration with secrets hidden, and end',
+        })
+        .example('$0 serve', 'mirror Docker Hub on 127.0.0.1:5000')
+        .example('$0 serve --listen :5000 --max-size 200GiB --data /var/lib/hubcap', 'for other machines')
+        .example('$0 serve --config /etc/hubcap/hubcap.yaml --print-config', 'see what a file means'),
+    handler: async ({ printConfig: isPrinting, ...flags }) => {
+      const config = configFrom(flags);
+      if (isPrinting) process.stdout.write(printConfig(config));
+      else await run(config, version);
+    },
+  };
+}
+
+async function run(config: Config, version: string): Promise<void> {
+  const { log, flush } = createLogger(config.log);
+  let daemon: Daemon;
+  try {
+    daemon = await startDaemon(config, log, version);
+  } catch (error) {
+    throw await explainStart(error, config);
+  }
+  announce(daemon, config, log);
+  flush();
+  process.on('uncaughtExceptionMonitor', (error) => {
+    log.fatal({ error }, 'hubcap ends because of a fault of its own');
+    flush();
+  });
+  const signal = await firstSignal();
+  log.info({ signal }, 'stopping: responses and downloads may finish');
+  const atOnce = new AbortController();
+  firstSignal().then(() => atOnce.abort());
+  await daemon.close(atOnce.signal);
+  log.info('stopped');
+  flush();
+}
+
+function announce(daemon: Daemon, { upstreams, defaultUpstream, storage }: Config, log: Logger): void {
+  const { listen, admin, store, version, isOffline } = daemon.status();
+  const daemonJson = JSON.stringify({ 'registry-mirrors': [listen] });
+  const url = upstreams.get(defaultUpstream)?.url.href;
+  log.info(
+    {
+      version,
+      listen,
+      admin,
+      mirrors: [...upstreams.keys()],
+      upstream: url,
+      directory: storage.directory,
+      stored: formatBytes(store.bytes),
+      maxSize: formatBytes(store.maxBytes),
+      ...(isOffline && { offline: true }),
+      daemonJson,
+    },
+    'ready',
+  );
+}
+
+async function firstSignal(): Promise<string> {
+  const wait = (name: NodeJS.Signals): Promise<string> => once(process, name).then(() => name);
+  return await Promise.race([wait('SIGTERM'), wait('SIGINT')]);
+}
+
+async function explainStart(error: unknown, config: Config): Promise<unknown> {
+  const { directory } = config.storage;
+  if (error instanceof StartError || error instanceof CatalogTooNewError)
+    return new ReportedError(error.message, error);
+  if (error instanceof DirectoryInUseError)
+    return new ReportedError(await describeOwner(error, config), error);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (error instanceof Error && /^(EACCES|EPERM|EROFS|ENOTDIR|ENOSPC|EIO|ERR_SQLITE_ERROR)$/.test(code)) {
+    return new ReportedError(
+      `${directory} cannot be written (${error.message}): give this user the right to it, or choose another directory with --data DIR`,
+      error,
+    );
+  }
+  return error;
+}
+
+async function describeOwner(error: DirectoryInUseError, config: Config): Promise<string> {
+  const remedy = 'stop it, or choose another directory with --data DIR';
+  try {
+    const owner = await connectControl(controlPaths(config.storage.directory, config.control));
+    const found = await owner?.status();
+    if (found) return `${error.message}: process ${found.pid}, listening on ${found.listen}; ${remedy}`;
+  } catch {
+    // it holds the lock and does not answer: it is starting or stopping, and has no name yet
+  }
+  return `${error.message}; ${remedy}`;
+}

@@ -1,0 +1,104 @@
+/** Owns the shape of hubcap's configuration once it is loaded: every value checked, every unit resolved. */
+
+/** Where a listener binds. IPv6 hosts are without brackets; an empty host is all interfaces, as `net.listen` takes it. */
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** Where the login for an upstream comes from. A password file has already been read. */
+export type CredentialConfig =
+  | { kind: 'password'; username: string; password: string }
+  | { kind: 'dockerConfig'; file: string };
+
+/** How long each step of a request to an upstream may take. */
+export interface UpstreamTimeouts {
+  connectMs: number;
+  /** From the request being sent to the response's head. */
+  headersMs: number;
+  /** Between two chunks of a body. */
+  idleMs: number;
+  /** How long the HEAD for a tag that is known may take before the tag is served stale. */
+  confirmMs: number;
+}
+
+/** One registry that is mirrored. */
+export interface UpstreamConfig {
+  /** The name that clients use: `docker.io`. Lower case. */
+  host: string;
+  /** Origin and optional path, http or https, without credentials. */
+  url: URL;
+  /** Hosts (`host` or `host:port`) whose token realm is trusted beside the upstream's own host. */
+  realms: string[];
+  /** Other names of this upstream in `ns` and in path prefixes. Lower case. */
+  aliases: string[];
+  /** `Host` headers that select this upstream: lower case, without port. */
+  virtualHosts: string[];
+  /** Tried in this order. */
+  credentials: CredentialConfig[];
+  tagTtlMs: number;
+  notFoundTtlMs: number;
+  /** Connections per origin. */
+  connections: number;
+  timeouts: UpstreamTimeouts;
+  /** Attempts without progress for what is transient. */
+  retries: number;
+}
+
+/** The limits of the registry listener. */
+export interface HttpConfig {
+  /** To receive the head of a request. */
+  headerTimeoutMs: number;
+  /** Without progress in writing to a client. */
+  idleTimeoutMs: number;
+  keepAliveMs: number;
+  maxConnections: number;
+  /** How long SIGTERM waits for responses and fills to finish. */
+  drainMs: number;
+}
+
+/** A part of the file system that holds the data directory: `0.5` is half of it. */
+export interface Share {
+  share: number;
+}
+
+export interface StorageConfig {
+  /** Absolute. */
+  directory: string;
+  maxBytes: number | Share;
+  minFreeBytes: number;
+}
+
+export type LogLevel = (typeof logLevels)[number];
+export type LogFormat = (typeof logFormats)[number];
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const;
+export const logFormats = ['json', 'text'] as const;
+
+export interface LogConfig {
+  level: LogLevel;
+  format: LogFormat;
+}
+
+/** Proxies for requests to upstreams, as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` give them. */
+export interface ProxyConfig {
+  http?: string;
+  https?: string;
+  no?: string;
+}
+
+/** Everything a daemon is built from. */
+export interface Config {
+  listen: Address;
+  admin: Address;
+  /** Path of the control socket where it is not in the data directory. */
+  control: string | undefined;
+  storage: StorageConfig;
+  /** By host; the default upstream is always there. */
+  upstreams: ReadonlyMap<string, UpstreamConfig>;
+  defaultUpstream: string;
+  offline: boolean;
+  http: HttpConfig;
+  log: LogConfig;
+  proxy: ProxyConfig;
+}

@@ -1,0 +1,61 @@
+/** Owns one request and its answer, and what is logged and counted of it at its end. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Outcome, RequestKind } from '../outcome.ts';
+
+/** Filled in while a request is answered; read once, when it has ended. */
+export interface RequestRecord {
+  kind: RequestKind;
+  outcome: Outcome;
+  /** the host of the upstream, `none` where the request names none */
+  upstream: string;
+  repository: string | undefined;
+  reference: string | undefined;
+  /** where blob bytes came from */
+  source: 'store' | 'fill' | 'bypass' | undefined;
+  /** of the body, given to the client's connection */
+  bytes: number;
+  /** from `performance.now()`; undefined until the head is sent */
+  firstByteAt: number | undefined;
+  /** why the request failed, for the log alone */
+  error: unknown;
+}
+
+export interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  isHead: boolean;
+  record: RequestRecord;
+}
+
+export function newRecord(): RequestRecord {
+  return {
+    kind: 'other',
+    outcome: 'error',
+    upstream: 'none',
+    repository: undefined,
+    reference: undefined,
+    source: undefined,
+    bytes: 0,
+    firstByteAt: undefined,
+    error: undefined,
+  };
+}
+
+/** Sends the head of the answer. */
+export function sendHead(
+  { response, record }: Exchange,
+  status: number,
+  headers: Record<string, string | number>,
+): void {
+  response.writeHead(status, headers);
+  record.firstByteAt = performance.now();
+}
+
+/** @returns whether the client has this content already (RFC 9110 §13.1.2) */
+export function matchesEtag(request: IncomingMessage, etag: string): boolean {
+  const header = request.headers['if-none-match'];
+  if (header === undefined) return false;
+  return (
+    header === '*' || header.split(',').some((candidate) => candidate.trim().replace(/^W\//, '') === etag)
+  );
+}

@@ -1,0 +1,125 @@
+/** Owns the registry listener: limits, one answer and one log line per request, draining. */
+import { createServer, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Blobs } from '../mirror/blobs.ts';
+import type { Listings } from '../mirror/listings.ts';
+import type { Manifests } from '../mirror/manifests.ts';
+import type { MirroredUpstream, UpstreamTable } from '../mirror/mirrored-upstream.ts';
+import { RegistryError } from '../oci/registry-error.ts';
+import { answerBlob } from './blobs.ts';
+import { BufferPool } from './buffers.ts';
+import { errorBody, sendError, toClientError } from './errors.ts';
+import { type Exchange, newRecord, sendHead } from './exchange.ts';
+import { answerCatalog, answerReferrers, answerTags } from './listings.ts';
+import { answerManifest } from './manifests.ts';
+import { parseRoute } from './route.ts';
+import { ClientGoneError } from './send-blob.ts';
+
+export interface RegistryServerOptions {
+  upstreams: UpstreamTable;
+  manifests: Manifests;
+  blobs: Blobs;
+  listings: Listings;
+  limits: { headerTimeoutMs: number; idleTimeoutMs: number; keepAliveMs: number; maxConnections: number };
+  /** then no connection is kept for another request */
+  isDraining: () => boolean;
+  /** told once per request, when it has ended; `isAborted` where the client left before the end */
+  ended: (exchange: Exchange, facts: { durationMs: number; firstByteMs: number; isAborted: boolean }) => void;
+}
+
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** @returns a server that is not listening yet */
+export function createRegistryServer(options: RegistryServerOptions): Server {
+  const { limits } = options;
+  const buffers = new BufferPool();
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: limits.headerTimeoutMs,
+    requestTimeout: limits.headerTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(5_000, limits.headerTimeoutMs),
+    noDelay: true,
+  });
+  server.maxConnections = limits.maxConnections;
+  server.on('clientError', answerUnparsable);
+  server.on('request', (request, response) => {
+    const exchange: Exchange = { request, response, isHead: request.method === 'HEAD', record: newRecord() };
+    const startedAt = performance.now();
+    if (options.isDraining()) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      const { firstByteAt } = exchange.record;
+      options.ended(exchange, {
+        durationMs: performance.now() - startedAt,
+        firstByteMs: (firstByteAt ?? performance.now()) - startedAt,
+        isAborted: !response.writableFinished,
+      });
+    });
+    answer(exchange, options, buffers).catch((error: unknown) => fail(exchange, error));
+  });
+  return server;
+}
+
+async function answer(
+  exchange: Exchange,
+  options: RegistryServerOptions,
+  buffers: BufferPool,
+): Promise<void> {
+  const { request, response, record } = exchange;
+  response.setHeader('docker-distribution-api-version', 'registry/2.0');
+  response.setHeader('x-content-type-options', 'nosniff');
+  const line = { method: request.method ?? 'GET', url: request.url ?? '/', host: request.headers.host };
+  const route = parseRoute<MirroredUpstream>(line, options.upstreams);
+  switch (route.kind) {
+    case 'manifest':
+      return await answerManifest(exchange, route, options.manifests);
+    case 'blob':
+      return await answerBlob(exchange, route, {
+        blobs: options.blobs,
+        buffers,
+        idleMs: options.limits.idleTimeoutMs,
+      });
+    case 'tags':
+      return await answerTags(exchange, route, options.listings);
+    case 'referrers':
+      return await answerReferrers(exchange, route, options.listings);
+    case 'catalog':
+      return answerCatalog(exchange, route, options.listings);
+    case 'base':
+      record.kind = 'base';
+      record.outcome = 'hit';
+      sendHead(exchange, 200, { 'content-type': 'application/json', 'content-length': 2 });
+      response.end(exchange.isHead ? undefined : '{}');
+  }
+}
+
+function fail({ response, isHead, record }: Exchange, error: unknown): void {
+  if (error instanceof ClientGoneError || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const shown = toClientError(error);
+  record.error = shown.cause ?? error;
+  record.outcome = shown.status === 404 ? 'absent' : shown.code === 'DENIED' ? 'denied' : 'error';
+  record.firstByteAt ??= performance.now();
+  if (shown.status === 405 || shown.status === 414) response.shouldKeepAlive = false; // a body may follow
+  sendError(response, shown, isHead);
+}
+
+/** What the parser refuses never becomes a request: the answer is written by hand. */
+function answerUnparsable(error: Error, socket: Duplex): void {
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, reason, message] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'Request Header Fields Too Large', `the header is larger than ${MAX_HEADER_BYTES} bytes`]
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'Request Timeout', 'the request did not arrive in time']
+        : [400, 'Bad Request', 'this is no HTTP request'];
+  const body = errorBody(new RegistryError(String(message), { code: 'UNSUPPORTED', status: Number(status) }));
+  const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
+  socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
+}

@@ -1,0 +1,145 @@
+/** Owns the Prometheus metrics: their names, helps, labels. No repository, tag, digest or client is a label. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Outcome, RequestKind } from './outcome.ts';
+
+/** What is read at each scrape; each must cost the same however much is stored. */
+export interface Gauges {
+  storeBytes(): number;
+  storeMaxBytes(): number;
+  storeReservedBytes(): number;
+  storeObjects(): number;
+  storeWritable(): boolean;
+  fillsInFlight(): number;
+  fillReaders(): number;
+}
+
+const FIRST_BYTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export class Metrics {
+  readonly registry = new Registry();
+  readonly upstreamRequests: Counter<'upstream' | 'kind' | 'status'>;
+  readonly upstreamBytes: Counter<'upstream'>;
+  readonly upstreamDuration: Histogram<'upstream' | 'kind'>;
+  readonly upstreamUp: Gauge<'upstream'>;
+  readonly rateLimitLimit: Gauge<'upstream' | 'account'>;
+  readonly rateLimitRemaining: Gauge<'upstream' | 'account'>;
+  readonly fills: Counter<'result'>;
+  readonly fillResumes: Counter;
+  readonly evictions: Counter<'reason'>;
+  readonly evictedBytes: Counter;
+  readonly tokens: Counter<'upstream' | 'result'>;
+  readonly misses: Counter<'upstream' | 'reason'>;
+  readonly storageErrors: Counter;
+  readonly #requests: Counter<'upstream' | 'kind' | 'outcome'>;
+  readonly #requestDuration: Histogram<'kind' | 'outcome'>;
+  readonly #servedBytes: Counter<'upstream' | 'source'>;
+  readonly #requestCells = new Map<string, { count: () => void; observe: (seconds: number) => void }>();
+
+  constructor(version: string) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+      new Counter({ name: `hubcap_${name}`, help, labelNames, registers });
+    const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+      new Gauge({ name: `hubcap_${name}`, help, labelNames, registers });
+    const histogram = <L extends string>(name: string, help: string, labelNames: L[]) =>
+      new Histogram({ name: `hubcap_${name}`, help, labelNames, buckets: FIRST_BYTE_BUCKETS, registers });
+
+    this.#requests = counter('requests_total', 'Requests answered, by outcome.', [
+      'upstream',
+      'kind',
+      'outcome',
+    ]);
+    this.#requestDuration = histogram('request_duration_seconds', 'Time to the first byte of an answer.', [
+      'kind',
+      'outcome',
+    ]);
+    this.#servedBytes = counter(
+      'served_bytes_total',
+      'Bytes of content given to clients, by where they came from.',
+      ['upstream', 'source'],
+    );
+    this.upstreamRequests = counter(
+      'upstream_requests_total',
+      'Requests made to a registry, by status; none is no answer.',
+      ['upstream', 'kind', 'status'],
+    );
+    this.upstreamBytes = counter('upstream_bytes_total', 'Bytes of content received from an upstream.', [
+      'upstream',
+    ]);
+    this.upstreamDuration = histogram(
+      'upstream_request_duration_seconds',
+      "Time to the head of a registry's answer.",
+      ['upstream', 'kind'],
+    );
+    this.upstreamUp = gauge(
+      'upstream_up',
+      'Whether the last request to the registry was answered with less than 500.',
+      ['upstream'],
+    );
+    this.rateLimitLimit = gauge('upstream_ratelimit_limit', 'Pulls that the upstream allows in its window.', [
+      'upstream',
+      'account',
+    ]);
+    this.rateLimitRemaining = gauge(
+      'upstream_ratelimit_remaining',
+      'Pulls that the upstream still allows in its window.',
+      ['upstream', 'account'],
+    );
+    this.fills = counter('fills_total', 'Downloads that ended, by result.', ['result']);
+    this.fillResumes = counter(
+      'fill_resumes_total',
+      'Downloads that went on after their connection broke.',
+      [],
+    );
+    this.evictions = counter('evictions_total', 'Blobs removed from the store, by reason.', ['reason']);
+    this.evictedBytes = counter('evicted_bytes_total', 'Bytes of the blobs removed from the store.', []);
+    this.tokens = counter('tokens_total', 'Tokens asked for, by result.', ['upstream', 'result']);
+    this.misses = counter('misses_total', 'Requests for what could not be given, by reason.', [
+      'upstream',
+      'reason',
+    ]);
+    this.storageErrors = counter('storage_errors_total', 'Times that the disk refused.', []);
+    gauge('build_info', 'The version that runs.', ['version']).set({ version }, 1);
+  }
+
+  /** Counts one request. @param firstByteS seconds until the first byte */
+  request(upstream: string, kind: RequestKind, outcome: Outcome, firstByteS: number): void {
+    const key = `${upstream} ${kind} ${outcome}`;
+    let cell = this.#requestCells.get(key);
+    if (!cell) {
+      const count = this.#requests.labels(upstream, kind, outcome);
+      const duration = this.#requestDuration.labels(kind, outcome);
+      cell = { count: () => count.inc(), observe: (seconds) => duration.observe(seconds) };
+      this.#requestCells.set(key, cell);
+    }
+    cell.count();
+    cell.observe(firstByteS);
+  }
+
+  /** Counts bytes given to a client. */
+  served(upstream: string, source: 'store' | 'fill' | 'bypass', bytes: number): void {
+    if (bytes > 0) this.#servedBytes.inc({ upstream, source }, bytes);
+  }
+
+  /** Has the gauges read at each scrape. */
+  watch(gauges: Gauges): void {
+    const read = (name: string, help: string, value: () => number): void => {
+      new Gauge({
+        name: `hubcap_${name}`,
+        help,
+        registers: [this.registry],
+        collect() {
+          this.set(value());
+        },
+      });
+    };
+    read('store_bytes', 'Bytes that stored content takes on disk.', gauges.storeBytes);
+    read('store_max_bytes', 'The byte budget of the store.', gauges.storeMaxBytes);
+    read('store_reserved_bytes', 'Bytes set aside for running downloads.', gauges.storeReservedBytes);
+    read('store_objects', 'Blobs and manifests in the store.', gauges.storeObjects);
+    read('store_writable', 'Whether the disk takes new content.', () => (gauges.storeWritable() ? 1 : 0));
+    read('fills_in_flight', 'Downloads that run.', gauges.fillsInFlight);
+    read('fill_readers', 'Clients that read from running downloads.', gauges.fillReaders);
+  }
+}

@@ -1,0 +1,51 @@
+/** Owns what an upstream's failure means to a client. Trouble is never reported as absence (design, rule 8). */
+import { denied, RegistryError, tooManyRequests, unavailable } from '../oci/registry-error.ts';
+import { StoreClosingError } from '../store/errors.ts';
+import { UpstreamError } from '../upstream/errors.ts';
+
+const RETRY_SOON_S = 5;
+
+/**
+ * @param reference what the client asked for, for the message
+ * @returns the error to answer with; `error` itself where it is no upstream's failure
+ */
+export function toRegistryError(reference: string, error: unknown): unknown {
+  if (error instanceof StoreClosingError) {
+    return unavailable(`${reference}: hubcap is stopping; ask again`, 503, RETRY_SOON_S, error);
+  }
+  if (!(error instanceof UpstreamError)) return error;
+  switch (error.reason) {
+    case 'denied':
+      return denied(reference, error);
+    case 'throttled':
+      return tooManyRequests(error.host, Math.ceil((error.retryAfterMs ?? 60_000) / 1000), error);
+    case 'timeout':
+      return unavailable(`${reference}: ${error.message}; ask again`, 504, RETRY_SOON_S, error);
+    case 'dns':
+    case 'refused':
+    case 'reset':
+    case 'stopped':
+      return unavailable(`${reference}: ${error.message}; ask again`, 503, RETRY_SOON_S, error);
+    case 'tls':
+    case 'server-error':
+    case 'untrusted-realm':
+    case 'token':
+    case 'bad-answer':
+    case 'redirect':
+      return unavailable(`${reference}: ${error.message}`, 502, RETRY_SOON_S, error);
+  }
+}
+
+/** @returns whether upstream could not say, so that what is known may be served stale */
+export function cannotSay(error: unknown): boolean {
+  return (
+    (error instanceof UpstreamError && error.reason !== 'denied') ||
+    (error instanceof RegistryError && error.status >= 429)
+  );
+}
+
+/** @returns the status that upstream answered with when it failed, where it answered */
+export function upstreamStatusOf(error: unknown): number | undefined {
+  if (error instanceof UpstreamError) return error.status;
+  return error instanceof RegistryError ? upstreamStatusOf(error.cause) : undefined;
+}

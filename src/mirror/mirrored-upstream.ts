@@ -1,0 +1,54 @@
+/** Owns the set of upstreams that hubcap mirrors, and the names by which clients may name them. */
+import type { Upstream } from '../upstream/upstream.ts';
+
+export interface MirroredUpstream {
+  /** the name that clients use, and that the catalog files its repositories under */
+  host: string;
+  client: Upstream;
+  /** how long a tag is what upstream last said it is */
+  tagTtlMs: number;
+  /** how long upstream's "no such thing" is remembered */
+  notFoundTtlMs: number;
+  /** how long upstream may take to confirm a tag before it is served stale */
+  confirmMs: number;
+}
+
+export interface UpstreamEntry extends MirroredUpstream {
+  aliases: readonly string[];
+  virtualHosts: readonly string[];
+}
+
+/** A closed look-up: what is not configured is not found, and never dialled. */
+export class UpstreamTable {
+  readonly default: MirroredUpstream;
+  readonly #byName = new Map<string, MirroredUpstream>();
+  readonly #byVirtualHost = new Map<string, MirroredUpstream>();
+  readonly #all: readonly MirroredUpstream[];
+
+  /** @throws Error where `defaultHost` is none of the entries */
+  constructor(entries: readonly UpstreamEntry[], defaultHost: string) {
+    for (const entry of entries) {
+      for (const name of [entry.host, ...entry.aliases]) this.#byName.set(name, entry);
+      for (const name of entry.virtualHosts) this.#byVirtualHost.set(name, entry);
+    }
+    const found = this.#byName.get(defaultHost);
+    if (!found) throw new Error(`the default upstream ${defaultHost} is not configured`);
+    this.default = found;
+    this.#all = entries;
+  }
+
+  /** @param name a host as in `ns` or in a path, in any case */
+  named(name: string): MirroredUpstream | undefined {
+    return this.#byName.get(name.toLowerCase());
+  }
+
+  /** @param hostHeader the request's `Host`, with or without a port */
+  atVirtualHost(hostHeader: string | undefined): MirroredUpstream | undefined {
+    if (this.#byVirtualHost.size === 0 || hostHeader === undefined) return undefined;
+    return this.#byVirtualHost.get(hostHeader.replace(/:\d*$/, '').toLowerCase());
+  }
+
+  all(): readonly MirroredUpstream[] {
+    return this.#all;
+  }
+}

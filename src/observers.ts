@@ -1,0 +1,106 @@
+/** Owns what becomes of what the rooms tell: metrics and log lines. */
+import { performance } from 'node:perf_hooks';
+import type { Exchange } from './http/exchange.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { StoreObserver } from './store/disk-store.ts';
+import type { UpstreamObserver } from './upstream/upstream.ts';
+
+/** The disk may refuse a thousand times a second; the log hears of it this often. */
+const STORAGE_LOG_INTERVAL_MS = 5_000;
+
+/** The state of the disk as the store last found it. */
+export interface DiskHealth {
+  isWritable: boolean;
+  reason: string | undefined;
+}
+
+export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth): StoreObserver {
+  let quietUntil = 0;
+  return {
+    removed: (reason, bytes) => {
+      metrics.evictions.inc({ reason });
+      metrics.evictedBytes.inc(bytes);
+      if (reason === 'damaged' || reason === 'missing') log.warn({ reason, bytes }, 'stored content removed');
+    },
+    fillEnded: (result, error) => {
+      metrics.fills.inc({ result });
+      if (result === 'mismatch') log.error({ error }, 'upstream sent wrong content');
+      else if (error !== undefined && result !== 'stopped') log.warn({ error, result }, 'fill ended early');
+    },
+    storageFailed: (error) => {
+      metrics.storageErrors.inc();
+      health.isWritable = false;
+      health.reason = error.message;
+      if (performance.now() < quietUntil) return;
+      quietUntil = performance.now() + STORAGE_LOG_INTERVAL_MS;
+      log.error({ error }, 'the disk refuses; serving goes on without caching');
+    },
+    storageWorks: () => {
+      if (!health.isWritable) log.info('the disk works again');
+      health.isWritable = true;
+      health.reason = undefined;
+    },
+  };
+}
+
+export function observeUpstream(metrics: Metrics, upstream: string): UpstreamObserver {
+  const bytes = metrics.upstreamBytes.labels(upstream);
+  return {
+    answered: (kind, status, durationMs) => {
+      metrics.upstreamRequests.inc({ upstream, kind, status: String(status) });
+      metrics.upstreamDuration.observe({ upstream, kind }, durationMs / 1000);
+      metrics.upstreamUp.set({ upstream }, status !== 'none' && status < 500 ? 1 : 0);
+    },
+    received: (count) => bytes.inc(count),
+    token: (result) => metrics.tokens.inc({ upstream, result }),
+    rateLimit: ({ limit, remaining }) => {
+      if (limit !== undefined) metrics.rateLimitLimit.set({ upstream, account: 'default' }, limit);
+      if (remaining !== undefined)
+        metrics.rateLimitRemaining.set({ upstream, account: 'default' }, remaining);
+    },
+    resumed: () => metrics.fillResumes.inc(),
+  };
+}
+
+/** One line and one count per request. */
+export function observeRequests(metrics: Metrics, log: Logger) {
+  return (
+    { request, response, record }: Exchange,
+    { durationMs, firstByteMs, isAborted }: { durationMs: number; firstByteMs: number; isAborted: boolean },
+  ): void => {
+    const { kind, outcome, upstream, source, bytes, error } = record;
+    metrics.request(upstream, kind, outcome, firstByteMs / 1000);
+    if (source) metrics.served(upstream, source, bytes);
+    if (outcome === 'absent' || outcome === 'denied' || outcome === 'error')
+      metrics.misses.inc({ upstream, reason: outcome });
+    const { statusCode } = response;
+    const isOurFault = statusCode === 500;
+    const level = isOurFault ? 'error' : statusCode >= 429 || outcome === 'stale' ? 'warn' : 'info';
+    if (!log.isLevelEnabled(level)) return;
+    log[level](
+      {
+        method: request.method,
+        upstream,
+        repository: record.repository,
+        reference: record.reference,
+        ...(record.repository === undefined && { path: request.url?.replace(/\?.*$/s, '').slice(0, 200) }),
+        kind,
+        outcome,
+        status: statusCode,
+        bytes,
+        ms: round(durationMs),
+        firstByteMs: round(firstByteMs),
+        client: request.socket.remoteAddress,
+        agent: request.headers['user-agent']?.slice(0, 120),
+        ...(isAborted && { aborted: true }),
+        ...(error !== undefined && { error }),
+      },
+      'request',
+    );
+  };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,111 @@
+/** Owns the one error that a client is shown: an OCI error code, its HTTP status, and what to do next. */
+
+/** distribution-spec, "Error Codes"; `UNAVAILABLE` is distribution's own. */
+export type ErrorCode =
+  | 'BLOB_UNKNOWN'
+  | 'DENIED'
+  | 'DIGEST_INVALID'
+  | 'MANIFEST_UNKNOWN'
+  | 'NAME_INVALID'
+  | 'NAME_UNKNOWN'
+  | 'RANGE_INVALID'
+  | 'TAG_INVALID'
+  | 'TOOMANYREQUESTS'
+  | 'UNAVAILABLE'
+  | 'UNKNOWN'
+  | 'UNSUPPORTED';
+
+export interface RegistryErrorFacts {
+  code: ErrorCode;
+  status: number;
+  detail?: Record<string, unknown>;
+  /** seconds until asking again makes sense */
+  retryAfterS?: number;
+  headers?: Record<string, string>;
+  cause?: unknown;
+}
+
+/** What a client is told when it does not get what it asked for. Holds no secret. */
+export class RegistryError extends Error {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly detail: Record<string, unknown> | undefined;
+  readonly retryAfterS: number | undefined;
+  readonly headers: Record<string, string> | undefined;
+
+  constructor(message: string, facts: RegistryErrorFacts) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.name = 'RegistryError';
+    this.code = facts.code;
+    this.status = facts.status;
+    this.detail = facts.detail;
+    this.retryAfterS = facts.retryAfterS;
+    this.headers = facts.headers;
+  }
+}
+
+export function manifestUnknown(reference: string): RegistryError {
+  return new RegistryError(`${reference}: upstream has no such manifest; check the name and the tag`, {
+    code: 'MANIFEST_UNKNOWN',
+    status: 404,
+    detail: { reference },
+  });
+}
+
+export function blobUnknown(reference: string): RegistryError {
+  return new RegistryError(`${reference}: this repository holds no such blob`, {
+    code: 'BLOB_UNKNOWN',
+    status: 404,
+    detail: { reference },
+  });
+}
+
+export function nameUnknown(name: string): RegistryError {
+  return new RegistryError(`${name}: upstream knows no such repository; check the name`, {
+    code: 'NAME_UNKNOWN',
+    status: 404,
+    detail: { name },
+  });
+}
+
+export function denied(reference: string, cause?: unknown): RegistryError {
+  return new RegistryError(
+    `${reference}: upstream refuses access; the repository is private or does not exist: check the name, or give hubcap credentials that may read it`,
+    { code: 'DENIED', status: 403, detail: { reference }, cause },
+  );
+}
+
+export function tooManyRequests(host: string, retryAfterS: number, cause?: unknown): RegistryError {
+  return new RegistryError(
+    `${host} limits the rate of requests; ask again in ${retryAfterS} s, or give hubcap credentials with a higher limit`,
+    { code: 'TOOMANYREQUESTS', status: 429, retryAfterS, detail: { upstream: host }, cause },
+  );
+}
+
+/** @param status 502 for a wrong answer, 503 for none, 504 for none in time */
+export function unavailable(
+  message: string,
+  status: 502 | 503 | 504,
+  retryAfterS: number,
+  cause?: unknown,
+): RegistryError {
+  return new RegistryError(message, { code: 'UNAVAILABLE', status, retryAfterS, cause });
+}
+
+export function offlineUnknown(reference: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN'): RegistryError {
+  return new RegistryError(
+    `${reference}: hubcap is offline and does not hold it; import or prewarm it first`,
+    {
+      code,
+      status: 404,
+      detail: { reference, offline: true },
+    },
+  );
+}
+
+export function invalid(
+  code: 'NAME_INVALID' | 'DIGEST_INVALID' | 'TAG_INVALID',
+  message: string,
+): RegistryError {
+  return new RegistryError(message, { code, status: 400 });
+}

@@ -1,0 +1,38 @@
+/** Owns the words for how a request was answered, and their form in `Cache-Status` (RFC 9211). */
+
+export type Outcome =
+  | 'hit'
+  | 'coalesced'
+  | 'miss'
+  | 'revalidated'
+  | 'stale'
+  | 'bypass'
+  | 'absent'
+  | 'denied'
+  | 'error';
+
+/** What the outcome of a request is counted under. */
+export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'base' | 'other';
+
+const CACHE_STATUS: Record<Outcome, string> = {
+  hit: 'hubcap; hit',
+  coalesced: 'hubcap; fwd=miss; collapsed',
+  miss: 'hubcap; fwd=miss; stored',
+  revalidated: 'hubcap; hit; detail=revalidated',
+  stale: 'hubcap; fwd=stale',
+  bypass: 'hubcap; fwd=bypass',
+  absent: 'hubcap; fwd=miss; fwd-status=404',
+  denied: 'hubcap; fwd=miss; fwd-status=403',
+  error: 'hubcap; fwd=miss; detail=error',
+};
+
+/**
+ * @param upstreamStatus what upstream answered, where it did and that matters (a stale answer)
+ * @returns the value of `Cache-Status`
+ */
+export function cacheStatus(outcome: Outcome, upstreamStatus?: number): string {
+  const value = CACHE_STATUS[outcome];
+  return outcome === 'stale' && upstreamStatus !== undefined
+    ? `${value}; fwd-status=${upstreamStatus}`
+    : value;
+}

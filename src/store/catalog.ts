@@ -1,0 +1,251 @@
+/** Owns what hubcap knows about its content: tags, what a repository holds, what a manifest names. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { LRUCache } from 'lru-cache';
+import type { Digest } from '../oci/digest.ts';
+import type { Descriptor, Manifest } from '../oci/manifest.ts';
+import type { Repository, Tag } from '../oci/reference.ts';
+
+/** A repository below an upstream; the same name below two upstreams is two repositories. */
+export interface RepositoryName {
+  /** the upstream's host, as clients name it */
+  upstream: string;
+  name: Repository;
+}
+
+export interface TagState {
+  digest: Digest;
+  mediaType: string;
+  /** bytes of the manifest, undefined where upstream has not said */
+  size: number | undefined;
+  /** when upstream last said that the tag is this digest; ms since the epoch */
+  checkedAtMs: number;
+}
+
+export interface ImageRow {
+  upstream: string;
+  repository: string;
+  /** undefined for a manifest that is only known by digest */
+  tag: string | undefined;
+  digest: Digest;
+  mediaType: string;
+  checkedAtMs: number | undefined;
+}
+
+export interface LinkRow {
+  child: Digest;
+  role: Descriptor['role'];
+  /** bytes, as the manifest says */
+  size: number;
+  platform: string | undefined;
+  /** whether the child is on disk */
+  stored: boolean;
+}
+
+/** Point reads cost microseconds (SQLite in this process); callers on the hot path keep what they read. */
+export class Catalog {
+  readonly #database: DatabaseSync;
+  readonly #repositoryIds = new LRUCache<string, number>({ max: 10_000 });
+  readonly #statements: ReturnType<typeof prepareAll>;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#statements = prepareAll(database);
+  }
+
+  /** @returns what the tag was when it was last asked for, undefined where it is not known */
+  tag(repository: RepositoryName, tag: Tag): TagState | undefined {
+    const row = this.#statements.selectTag.get(this.#idOf(repository), tag);
+    if (!row) return undefined;
+    return {
+      digest: String(row.digest) as Digest,
+      mediaType: String(row.media_type),
+      size: row.size === null ? undefined : Number(row.size),
+      checkedAtMs: Number(row.checked_at),
+    };
+  }
+
+  /** Notes what upstream said a tag is, where that manifest is stored: the tag goes with it. */
+  setTag(repository: RepositoryName, tag: Tag, state: TagState): void {
+    const { digest, mediaType, size, checkedAtMs } = state;
+    this.#statements.upsertTag.run(
+      this.#makeId(repository),
+      tag,
+      digest,
+      mediaType,
+      size ?? null,
+      checkedAtMs,
+    );
+  }
+
+  /** Forgets a tag that upstream no longer has. */
+  deleteTag(repository: RepositoryName, tag: Tag): void {
+    this.#statements.deleteTag.run(this.#idOf(repository), tag);
+  }
+
+  /** @returns up to `limit` tags of the repository after `last`, in order */
+  tags(repository: RepositoryName, last: string, limit: number): string[] {
+    return this.#statements.listTags.all(this.#idOf(repository), last, limit).map((row) => String(row.tag));
+  }
+
+  /** @returns up to `limit` repositories with content after `last`, as `upstream/name`, in order */
+  repositories(last: string, limit: number): string[] {
+    return this.#statements.listRepositories.all(last, limit).map((row) => String(row.path));
+  }
+
+  /** @returns whether the repository was proven to hold the digest */
+  holds(repository: RepositoryName, digest: Digest): boolean {
+    return this.#statements.selectHolding.get(this.#idOf(repository), digest) !== undefined;
+  }
+
+  /** Notes that upstream proved that the repository holds the digest. @returns false where it is not stored */
+  grant(repository: RepositoryName, digest: Digest, nowMs: number): boolean {
+    return this.#statements.upsertHolding.run(this.#makeId(repository), digest, nowMs).changes > 0;
+  }
+
+  /** @returns whether a manifest that the repository holds names the digest (as content, not as a foreign layer) */
+  isNamed(repository: RepositoryName, digest: Digest): boolean {
+    return this.#statements.selectNamed.get(this.#idOf(repository), digest) !== undefined;
+  }
+
+  /** Notes a stored manifest and what it names. */
+  addManifest(digest: Digest, manifest: Manifest): void {
+    this.#database.exec('BEGIN');
+    try {
+      this.#statements.upsertManifest.run(digest, manifest.mediaType);
+      manifest.children.forEach((child, position) => {
+        const { role, size, foreign, platform } = child;
+        const text =
+          platform && [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
+        this.#statements.upsertLink.run(
+          digest,
+          position,
+          child.digest,
+          role,
+          size,
+          foreign ? 1 : 0,
+          text ?? null,
+        );
+      });
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** @returns the media type that a stored manifest is served as, undefined where the digest is no known manifest */
+  manifestType(digest: Digest): string | undefined {
+    const row = this.#statements.selectManifest.get(digest);
+    return row && String(row.media_type);
+  }
+
+  /** Every tag, and every manifest that is held but has no tag and no parent; read row by row. */
+  *images(): Generator<ImageRow> {
+    for (const row of this.#statements.listImages.iterate()) {
+      yield {
+        upstream: String(row.upstream),
+        repository: String(row.name),
+        tag: row.tag === null ? undefined : String(row.tag),
+        digest: String(row.digest) as Digest,
+        mediaType: String(row.media_type),
+        checkedAtMs: row.checked_at === null ? undefined : Number(row.checked_at),
+      };
+    }
+  }
+
+  /** @returns what a manifest names, in order */
+  links(parent: Digest): LinkRow[] {
+    return this.#statements.selectLinks.all(parent).map((row) => ({
+      child: String(row.child) as Digest,
+      role: String(row.role) as Descriptor['role'],
+      size: Number(row.size),
+      platform: row.platform === null ? undefined : String(row.platform),
+      stored: row.stored !== null,
+    }));
+  }
+
+  /** @returns the size that some known manifest gives for the digest, in bytes */
+  expectedSize(digest: Digest): number | undefined {
+    const row = this.#statements.selectExpectedSize.get(digest);
+    return row && Number(row.size);
+  }
+
+  #makeId(repository: RepositoryName): number {
+    const known = this.#idOf(repository);
+    if (known !== NO_REPOSITORY) return known;
+    this.#statements.insertRepository.run(repository.upstream, repository.name);
+    return this.#idOf(repository);
+  }
+
+  #idOf({ upstream, name }: RepositoryName): number {
+    const key = `${upstream}/${name}`;
+    const known = this.#repositoryIds.get(key);
+    if (known !== undefined) return known;
+    const row = this.#statements.selectRepository.get(upstream, name);
+    if (!row) return NO_REPOSITORY;
+    this.#repositoryIds.set(key, Number(row.id));
+    return Number(row.id);
+  }
+}
+
+/** Row ids start at 1. */
+const NO_REPOSITORY = 0;
+
+function prepareAll(database: DatabaseSync) {
+  const prepare = (sql: string): StatementSync => database.prepare(sql);
+  return {
+    selectTag: prepare(
+      'SELECT digest, media_type, size, checked_at FROM tags WHERE repository = ? AND tag = ?',
+    ),
+    upsertTag: prepare(
+      `INSERT INTO tags (repository, tag, digest, media_type, size, checked_at)
+       SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM manifests WHERE digest = ?3)
+       ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, media_type = excluded.media_type,
+         size = excluded.size, checked_at = excluded.checked_at`,
+    ),
+    deleteTag: prepare('DELETE FROM tags WHERE repository = ? AND tag = ?'),
+    listTags: prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
+    selectRepository: prepare('SELECT id FROM repositories WHERE upstream = ? AND name = ?'),
+    insertRepository: prepare(
+      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
+    ),
+    listRepositories: prepare(
+      `SELECT upstream || '/' || name AS path FROM repositories r WHERE path > ?
+         AND EXISTS (SELECT 1 FROM holdings h WHERE h.repository = r.id) ORDER BY path LIMIT ?`,
+    ),
+    selectHolding: prepare('SELECT 1 FROM holdings WHERE repository = ? AND digest = ?'),
+    upsertHolding: prepare(
+      `INSERT INTO holdings (repository, digest, proven_at)
+       SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM blobs WHERE digest = ?2)
+       ON CONFLICT (repository, digest) DO UPDATE SET proven_at = excluded.proven_at`,
+    ),
+    selectNamed: prepare(
+      `SELECT 1 FROM links l JOIN holdings h ON h.digest = l.parent AND h.repository = ?
+       WHERE l.child = ? AND l.is_foreign = 0 LIMIT 1`,
+    ),
+    selectManifest: prepare('SELECT media_type FROM manifests WHERE digest = ?'),
+    upsertManifest: prepare(
+      'INSERT INTO manifests (digest, media_type) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING',
+    ),
+    upsertLink: prepare(
+      `INSERT INTO links (parent, position, child, role, size, is_foreign, platform) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+    ),
+    selectLinks: prepare(
+      `SELECT l.child, l.role, l.size, l.platform, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child
+       WHERE l.parent = ? ORDER BY l.position`,
+    ),
+    selectExpectedSize: prepare('SELECT size FROM links WHERE child = ? LIMIT 1'),
+    listImages: prepare(
+      `SELECT r.upstream, r.name, t.tag, t.digest, t.media_type, t.checked_at
+         FROM tags t JOIN repositories r ON r.id = t.repository
+       UNION ALL
+       SELECT r.upstream, r.name, NULL, h.digest, m.media_type, NULL
+         FROM holdings h JOIN manifests m ON m.digest = h.digest JOIN repositories r ON r.id = h.repository
+        WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository = h.repository AND t.digest = h.digest)
+          AND NOT EXISTS (SELECT 1 FROM links l JOIN holdings p ON p.digest = l.parent
+                           WHERE l.child = h.digest AND p.repository = h.repository)
+       ORDER BY 1, 2, 3`,
+    ),
+  };
+}

@@ -1,0 +1,117 @@
+/** Owns the rows that say which content is on disk and when it was last used: what eviction goes by. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Digest } from '../oci/digest.ts';
+
+export interface StoredContent {
+  digest: Digest;
+  /** bytes */
+  size: number;
+}
+
+/**
+ * The index of the store's files. Last uses are kept in memory and written in batches, before each question
+ * about the order and when `flushUses` is called; the memory for them is bounded.
+ */
+export class ContentIndex {
+  readonly #database: DatabaseSync;
+  readonly #uses = new Map<Digest, number>();
+  readonly #select: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #touch: StatementSync;
+  readonly #oldest: StatementSync;
+  readonly #removals: StatementSync[];
+
+  static readonly #MAX_PENDING_USES = 4096;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#select = database.prepare('SELECT size FROM blobs WHERE digest = ?');
+    this.#insert = database.prepare(
+      'INSERT INTO blobs (digest, size, last_used) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET size = excluded.size',
+    );
+    this.#touch = database.prepare('UPDATE blobs SET last_used = max(last_used, ?) WHERE digest = ?');
+    this.#oldest = database.prepare('SELECT digest, size FROM blobs ORDER BY last_used LIMIT ?');
+    this.#removals = [
+      'DELETE FROM blobs WHERE digest = ?',
+      'DELETE FROM holdings WHERE digest = ?',
+      'DELETE FROM manifests WHERE digest = ?',
+      'DELETE FROM links WHERE parent = ?',
+      'DELETE FROM tags WHERE digest = ?',
+    ].map((sql) => database.prepare(sql));
+  }
+
+  /** @returns the size in bytes of stored content, undefined where there is no row */
+  sizeOf(digest: Digest): number | undefined {
+    const row = this.#select.get(digest);
+    return row && Number(row.size);
+  }
+
+  /** Notes content that is on disk now. */
+  add(content: StoredContent, nowMs: number): void {
+    this.#insert.run(content.digest, content.size, nowMs);
+  }
+
+  /** Notes a use; cheap, for the path of every hit. */
+  use(digest: Digest, nowMs: number): void {
+    this.#uses.set(digest, nowMs);
+    if (this.#uses.size >= ContentIndex.#MAX_PENDING_USES) this.flushUses();
+  }
+
+  /** Writes the pending last uses in one transaction. */
+  flushUses(): void {
+    if (this.#uses.size === 0) return;
+    this.#transaction(() => {
+      for (const [digest, at] of this.#uses) this.#touch.run(at, digest);
+    });
+    this.#uses.clear();
+  }
+
+  /** @returns up to `limit` entries, the least recently used first */
+  leastRecentlyUsed(limit: number): StoredContent[] {
+    this.flushUses();
+    return this.#oldest.all(limit).map(toContent);
+  }
+
+  /** Forgets content and everything that is known only through it. */
+  remove(digest: Digest): void {
+    this.#uses.delete(digest);
+    this.#transaction(() => {
+      for (const statement of this.#removals) statement.run(digest);
+    });
+  }
+
+  /**
+   * All stored content whose digest starts with `prefix`, for reconciling one directory at a time.
+   * @param prefix `sha256:ab`
+   */
+  withPrefix(prefix: string): StoredContent[] {
+    // ':' sorts before every hex digit and 'g' after it: the range is exactly the digests below the prefix.
+    return this.#database
+      .prepare('SELECT digest, size FROM blobs WHERE digest >= ? AND digest < ?')
+      .all(prefix, `${prefix}g`)
+      .map(toContent);
+  }
+
+  /** @returns how much content there is, as `sizeOnDisk` (SQL over `size`) sums it up */
+  totals(blockBytes: number): { objects: number; bytes: number } {
+    const row = this.#database
+      .prepare('SELECT count(*) AS objects, coalesce(sum((size + ?1 - 1) / ?1 * ?1), 0) AS bytes FROM blobs')
+      .get(blockBytes);
+    return { objects: Number(row?.objects ?? 0), bytes: Number(row?.bytes ?? 0) };
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.exec('BEGIN');
+    try {
+      work();
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+function toContent(row: Record<string, unknown>): StoredContent {
+  return { digest: row.digest as Digest, size: Number(row.size) };
+}

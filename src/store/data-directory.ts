@@ -1,0 +1,79 @@
+/** Owns the opening and closing of a data directory: lock, catalog, store, fills, in that order. */
+import { statfs } from 'node:fs/promises';
+import { Catalog } from './catalog.ts';
+import { openCatalogFile } from './catalog-schema.ts';
+import { ContentIndex } from './content-index.ts';
+import { DiskStore, type StoreObserver } from './disk-store.ts';
+import { Fills } from './fills.ts';
+import { Layout } from './layout.ts';
+import { lockDirectory } from './lock.ts';
+import type { Partial } from './partials.ts';
+import { type ReconcileReport, reconcile } from './reconcile.ts';
+
+export interface DataDirectoryOptions {
+  /** absolute */
+  directory: string;
+  /** the byte budget, or a share (0 … 1) of the file system that holds the directory */
+  maxBytes: number | { share: number };
+  minFreeBytes: number;
+  observer: StoreObserver;
+  now: () => number;
+}
+
+export interface DataDirectory {
+  layout: Layout;
+  catalog: Catalog;
+  store: DiskStore;
+  fills: Fills;
+  /** partial files of an earlier process that are worth going on with */
+  partials: Partial[];
+  /** where a damaged catalog was put, if it was */
+  setAside: string | undefined;
+  /** writes what is kept in memory */
+  flush(): void;
+  reconcile(signal: AbortSignal): Promise<ReconcileReport>;
+  /** Ends the exclusive use; nothing of the directory may be used afterwards. */
+  close(): void;
+}
+
+/**
+ * Takes exclusive use of a data directory and opens what is in it. Its cost does not grow with the files in it.
+ * @throws DirectoryInUseError; CatalogTooNewError; what the file system says where it cannot be written
+ */
+export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
+  const layout = new Layout(options.directory);
+  await layout.create();
+  const unlock = lockDirectory(layout.directory, layout.lock);
+  try {
+    const { database, setAside } = openCatalogFile(layout.catalog);
+    const index = new ContentIndex(database);
+    const { observer, minFreeBytes, now } = options;
+    const maxBytes = await resolveBudget(layout.root, options.maxBytes);
+    const store = new DiskStore({ layout, index, maxBytes, minFreeBytes, observer, now });
+    const partials = await store.partials.find();
+    return {
+      layout,
+      catalog: new Catalog(database),
+      store,
+      fills: new Fills({ store, layout, observer }),
+      partials,
+      setAside,
+      flush: () => index.flushUses(),
+      reconcile: (signal) => reconcile({ layout, index, store }, signal),
+      close: () => {
+        index.flushUses();
+        database.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+async function resolveBudget(path: string, maxBytes: number | { share: number }): Promise<number> {
+  if (typeof maxBytes === 'number') return maxBytes;
+  const { blocks, bsize } = await statfs(path);
+  return Math.floor(blocks * bsize * maxBytes.share);
+}

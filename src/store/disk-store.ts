@@ -1,0 +1,265 @@
+/** Owns the verified content on disk: reading it, filling it, storing small content, removing it. */
+import { type FileHandle, mkdir, open, rename, statfs, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Digest, digestOf } from '../oci/digest.ts';
+import type { BlobReader } from './blob-reader.ts';
+import type { ContentIndex } from './content-index.ts';
+import { DigestMismatchError, StorageError } from './errors.ts';
+import type { FillResult } from './fills.ts';
+import { isMissing, type Layout, syncDirectory } from './layout.ts';
+import { Ledger, sizeOnDisk } from './ledger.ts';
+import { Partials } from './partials.ts';
+
+export type RemovalReason = 'budget' | 'missing' | 'damaged' | 'requested';
+
+/** What the store tells about itself, for metrics and the log. */
+export interface StoreObserver {
+  removed(reason: RemovalReason, bytes: number): void;
+  fillEnded(result: FillResult, error?: unknown): void;
+  storageFailed(error: StorageError): void;
+  storageWorks(): void;
+}
+
+export interface DiskStoreOptions {
+  layout: Layout;
+  index: ContentIndex;
+  maxBytes: number;
+  minFreeBytes: number;
+  observer: StoreObserver;
+  now: () => number;
+}
+
+const EVICTION_BATCH = 64;
+
+/**
+ * Files are the truth: a row without a file is forgotten when it is met, a file without a row is taken in, and a
+ * file whose size differs from its row is removed, never served.
+ */
+export class DiskStore {
+  readonly ledger: Ledger;
+  readonly partials: Partials;
+  readonly #options: DiskStoreOptions;
+  #objects = 0;
+  #sequence = 0;
+
+  constructor(options: DiskStoreOptions) {
+    this.#options = options;
+    this.ledger = new Ledger({
+      maxBytes: options.maxBytes,
+      minFreeBytes: options.minFreeBytes,
+      freeBytes: () => this.freeBytes(),
+      evict: (bytes) => this.#evict(bytes),
+    });
+    this.partials = new Partials(options.layout, this.ledger);
+    const { objects, bytes } = options.index.totals(sizeOnDisk(1));
+    this.ledger.found(bytes);
+    this.#objects = objects;
+  }
+
+  /** how many blobs are stored */
+  get objects(): number {
+    return this.#objects;
+  }
+
+  /** @returns the size of stored content in bytes, as far as the catalog knows */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#options.index.sizeOf(digest);
+  }
+
+  /** Opens stored content and notes the use. @returns undefined where it is not stored */
+  async open(digest: Digest): Promise<BlobReader | undefined> {
+    const file = await this.#openFile(digest);
+    if (!file) return undefined;
+    const { size } = await file.stat();
+    const expected = this.#options.index.sizeOf(digest);
+    if (expected !== undefined && expected !== size) {
+      await file.close();
+      await this.remove(digest, 'damaged');
+      return undefined;
+    }
+    if (expected === undefined) this.adopt(digest, size);
+    this.#options.index.use(digest, this.#options.now());
+    return storedReader(file, size);
+  }
+
+  /** Reads stored content whole. @param maxBytes more than this is not read: a manifest is small */
+  async readAll(digest: Digest, maxBytes: number): Promise<Buffer | undefined> {
+    const reader = await this.open(digest);
+    if (!reader) return undefined;
+    try {
+      const size = reader.size ?? 0;
+      if (size > maxBytes) return undefined;
+      const body = Buffer.alloc(size);
+      let position = 0;
+      while (position < size) {
+        const bytesRead = await reader.read(body.subarray(position), position);
+        if (bytesRead === 0) break;
+        position += bytesRead;
+      }
+      if (digestOf(body, digest.startsWith('sha512') ? 'sha512' : 'sha256') === digest) return body;
+    } finally {
+      reader.close();
+    }
+    await this.remove(digest, 'damaged');
+    return undefined;
+  }
+
+  /** Notes a use of content that was served from memory. */
+  use(digest: Digest): void {
+    this.#options.index.use(digest, this.#options.now());
+  }
+
+  /**
+   * Stores small content.
+   * @returns whether it is stored now; false where it does not fit
+   * @throws DigestMismatchError; StorageError
+   */
+  async put(digest: Digest, body: Buffer): Promise<boolean> {
+    const found = digestOf(body, digest.startsWith('sha512') ? 'sha512' : 'sha256');
+    if (found !== digest) throw new DigestMismatchError(digest, found, body.length);
+    if (this.sizeOf(digest) === body.length) return true;
+    const reservation = await this.ledger.reserve(body.length);
+    if (!reservation) return false;
+    const temporary = join(this.#options.layout.fills, `put-${process.pid}-${this.#sequence++}`);
+    try {
+      await writeDurably(temporary, body);
+      await this.#place(digest, (target) => rename(temporary, target));
+    } catch (error) {
+      reservation.release();
+      await unlink(temporary).catch(() => undefined); // find() removes leftovers at the next start
+      throw this.#failed('storing content', error);
+    }
+    reservation.release();
+    this.adopt(digest, body.length);
+    return true;
+  }
+
+  /** Moves the finished file of a fill into the store: file, directory, then catalog. @throws StorageError */
+  async promote(digest: Digest, file: FileHandle, size: number): Promise<void> {
+    try {
+      await file.datasync();
+      await this.#place(digest, (target) => this.partials.promote(digest, target));
+    } catch (error) {
+      throw this.#failed('storing a fill', error);
+    }
+    this.adopt(digest, size);
+    this.#options.observer.storageWorks();
+  }
+
+  /** Notes a file that is in its place. */
+  adopt(digest: Digest, size: number): void {
+    if (this.#options.index.sizeOf(digest) !== undefined) return;
+    this.#options.index.add({ digest, size }, this.#options.now());
+    this.ledger.found(size);
+    this.#objects += 1;
+  }
+
+  /** Removes content; readers that have it open keep reading. @returns its size in bytes, 0 where it was unknown */
+  async remove(digest: Digest, reason: RemovalReason): Promise<number> {
+    const size = this.#options.index.sizeOf(digest);
+    if (size === undefined) return 0;
+    this.#options.index.remove(digest);
+    this.#objects -= 1;
+    this.ledger.deleting(size);
+    try {
+      await unlink(this.#options.layout.blob(digest));
+    } catch (error) {
+      if (!isMissing(error)) this.#failed('removing content', error);
+    } finally {
+      this.ledger.deleted(size);
+    }
+    this.#options.observer.removed(reason, size);
+    return size;
+  }
+
+  /** @returns what unprivileged writers may still use of the file system, bytes */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#options.layout.root);
+    return bavail * bsize;
+  }
+
+  /** Tries the disk. @throws StorageError where it cannot be written */
+  async probe(): Promise<void> {
+    const path = join(this.#options.layout.fills, `probe-${process.pid}`);
+    try {
+      await writeDurably(path, Buffer.from('hubcap'));
+      await unlink(path);
+    } catch (error) {
+      throw this.#failed('trying the disk', error);
+    }
+    this.#options.observer.storageWorks();
+  }
+
+  #failed(what: string, error: unknown): StorageError {
+    const failure = error instanceof StorageError ? error : new StorageError(what, error);
+    this.#options.observer.storageFailed(failure);
+    return failure;
+  }
+
+  async #openFile(digest: Digest): Promise<FileHandle | undefined> {
+    try {
+      return await open(this.#options.layout.blob(digest), 'r');
+    } catch (error) {
+      if (!isMissing(error)) throw this.#failed('opening content', error);
+      await this.remove(digest, 'missing');
+      return undefined;
+    }
+  }
+
+  async #place(digest: Digest, move: (target: string) => Promise<void>): Promise<void> {
+    const shard = this.#options.layout.shardOf(digest);
+    const made = await mkdir(shard, { recursive: true, mode: 0o750 });
+    await move(this.#options.layout.blob(digest));
+    await syncDirectory(shard);
+    if (made !== undefined) await syncDirectory(join(shard, '..'));
+  }
+
+  async #evict(bytes: number): Promise<number> {
+    let freed = await this.partials.discardOldest();
+    while (freed < bytes) {
+      const batch = this.#options.index.leastRecentlyUsed(EVICTION_BATCH);
+      if (batch.length === 0) break;
+      for (const { digest, size } of batch) {
+        if (freed >= bytes) break;
+        await this.remove(digest, 'budget');
+        freed += sizeOnDisk(size);
+      }
+    }
+    return freed;
+  }
+}
+
+async function writeDurably(path: string, body: Buffer): Promise<void> {
+  const file = await open(path, 'w', 0o640);
+  try {
+    await file.writeFile(body);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+function storedReader(file: FileHandle, size: number): BlobReader {
+  let reading: Promise<unknown> = Promise.resolve();
+  let isOpen = true;
+  return {
+    size,
+    read: async (buffer, position) => {
+      if (!isOpen) throw new Error('the reader was closed');
+      const length = Math.min(buffer.length, size - position);
+      if (length <= 0) return 0;
+      const read = file.read(buffer, 0, length, position);
+      reading = read;
+      return (await read).bytesRead;
+    },
+    close: () => {
+      if (!isOpen) return;
+      isOpen = false;
+      // FileHandle.close waits for a running read by itself; a failure loses nothing that anyone still uses.
+      reading
+        .catch(() => undefined)
+        .then(() => file.close())
+        .catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** Owns the ways in which keeping content can fail. None of them knows about clients. */
+import type { Digest } from '../oci/digest.ts';
+
+/** Upstream's bytes are not what the digest says. */
+export class DigestMismatchError extends Error {
+  readonly wanted: Digest;
+  readonly found: Digest;
+  /** bytes received */
+  readonly size: number;
+
+  constructor(wanted: Digest, found: Digest, size: number) {
+    super(`content of ${wanted} is ${found} (${size} bytes)`);
+    this.name = 'DigestMismatchError';
+    this.wanted = wanted;
+    this.found = found;
+    this.size = size;
+  }
+}
+
+/** Upstream sent more than it had announced. */
+export class OversizeError extends Error {
+  constructor(digest: Digest, size: number) {
+    super(`upstream sent more for ${digest} than the ${size} bytes it had announced`);
+    this.name = 'OversizeError';
+  }
+}
+
+/** The disk refused; the content may still be had past it. */
+export class StorageError extends Error {
+  constructor(what: string, cause: unknown) {
+    super(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = 'StorageError';
+  }
+}
+
+/** The store is closing: what runs is kept for the next start. */
+export class StoreClosingError extends Error {
+  constructor() {
+    super('hubcap is stopping');
+    this.name = 'StoreClosingError';
+  }
+}

@@ -1,0 +1,238 @@
+/** Owns the running fills: one per digest, joined by whoever asks while it runs. */
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Digest } from '../oci/digest.ts';
+import type { BlobReader } from './blob-reader.ts';
+import type { DiskStore, StoreObserver } from './disk-store.ts';
+import { DigestMismatchError, OversizeError, StorageError, StoreClosingError } from './errors.ts';
+import { Fill, type FillInput, type OpenInput } from './fill.ts';
+import type { Layout } from './layout.ts';
+import type { Reservation } from './ledger.ts';
+import type { FillOrigin } from './partials.ts';
+
+/** How content that was not stored can be had. */
+export type FillStart =
+  | { kind: 'fill'; fill: Fill; ended: Promise<FillResult> }
+  /** it was stored meanwhile */
+  | { kind: 'stored' }
+  /** upstream does not have it */
+  | { kind: 'absent' }
+  /** it does not fit, or the disk refuses: to be streamed past the store */
+  | { kind: 'bypass' };
+
+/** How a fill ended; `unstored` is a disk that refused, content proven or not. */
+export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stopped';
+
+export interface FillRequest {
+  digest: Digest;
+  origin: FillOrigin;
+  /** bytes, as a manifest says: reserved before upstream is asked */
+  expectedSize: number | undefined;
+  open: OpenInput;
+}
+
+export interface FillsOptions {
+  store: DiskStore;
+  layout: Layout;
+  observer: StoreObserver;
+}
+
+/** No more than this many run at once; further ones are streamed past the store. */
+const MAX_RUNNING = 1024;
+
+/** An entry lives from the first question to upstream until the content is in the store or given up. */
+export class Fills {
+  readonly #options: FillsOptions;
+  readonly #starting = new Map<Digest, Promise<FillStart>>();
+  readonly #running = new Map<Digest, { fill: Fill; ended: Promise<FillResult> }>();
+  #isClosing = false;
+
+  constructor(options: FillsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  get readers(): number {
+    let readers = 0;
+    for (const { fill } of this.#running.values()) readers += fill.readers;
+    return readers;
+  }
+
+  /** What runs now, for the status. */
+  *list(): Generator<{ digest: Digest; size: number | undefined; frontier: number; readers: number }> {
+    for (const { fill } of this.#running.values()) {
+      yield { digest: fill.digest, size: fill.size, frontier: fill.frontier, readers: fill.readers };
+    }
+  }
+
+  isRunning(digest: Digest): boolean {
+    return this.#running.has(digest) || this.#starting.has(digest);
+  }
+
+  /**
+   * Joins the fill of a digest, or starts it.
+   * @throws StoreClosingError; whatever `request.open` throws
+   */
+  async begin(request: FillRequest): Promise<FillStart & { joined: boolean }> {
+    const { digest } = request;
+    const running = this.#running.get(digest);
+    if (running) return { kind: 'fill', ...running, joined: true };
+    const starting = this.#starting.get(digest);
+    if (starting) return { ...(await starting), joined: true };
+    if (this.#isClosing) throw new StoreClosingError();
+    const start = this.#start(request).finally(() => this.#starting.delete(digest));
+    this.#starting.set(digest, start);
+    return { ...(await start), joined: false };
+  }
+
+  /**
+   * Lets the running fills finish until the deadline, then stops them; their partial files are kept.
+   * @param deadline aborted when waiting is over
+   */
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#isClosing = true;
+    const stopAll = (): void => {
+      for (const { fill } of this.#running.values()) fill.stop();
+    };
+    if (deadline.aborted) stopAll();
+    else deadline.addEventListener('abort', stopAll, { once: true });
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    deadline.removeEventListener('abort', stopAll);
+  }
+
+  async #start(request: FillRequest): Promise<FillStart> {
+    const { store } = this.#options;
+    // Between the caller's look into the store and this flight, another fill may have ended: look again.
+    if (await isStored(store, request.digest)) return { kind: 'stored' };
+    if (this.#running.size >= MAX_RUNNING) return { kind: 'bypass' };
+    const found = store.partials.take(request.digest);
+    const abort = new AbortController();
+    let reservation: Reservation | undefined;
+    let file: FileHandle | undefined;
+    try {
+      reservation = await store.ledger.reserve(request.expectedSize ?? found);
+      if (!reservation) return await this.#giveUp(request.digest, { kind: 'bypass' });
+      file = await this.#openPartial(request.digest, found);
+      const input = await request.open(found, abort.signal);
+      if (!input || !(await reservation.growTo(input.size ?? found))) {
+        abort.abort();
+        reservation.release();
+        await file.close();
+        return await this.#giveUp(request.digest, { kind: input ? 'bypass' : 'absent' });
+      }
+      return { kind: 'fill', ...this.#run(request, { file, found, input, reservation, abort }) };
+    } catch (error) {
+      abort.abort();
+      reservation?.release();
+      await file?.close().catch(() => undefined); // nothing was written through it
+      await store.partials.keep(request.digest, found);
+      if (error instanceof StorageError) return { kind: 'bypass' };
+      throw error;
+    }
+  }
+
+  async #giveUp(digest: Digest, start: FillStart): Promise<FillStart> {
+    await this.#options.store.partials.discard(digest);
+    return start;
+  }
+
+  async #openPartial(digest: Digest, found: number): Promise<FileHandle> {
+    try {
+      const file = await open(this.#options.layout.partial(digest), found > 0 ? 'r+' : 'w+', 0o640);
+      if (found > 0) await file.truncate(found);
+      return file;
+    } catch (error) {
+      const failure = new StorageError('opening a file for a fill', error);
+      this.#options.observer.storageFailed(failure);
+      throw failure;
+    }
+  }
+
+  #run(
+    request: FillRequest,
+    parts: {
+      file: FileHandle;
+      found: number;
+      input: FillInput;
+      reservation: Reservation;
+      abort: AbortController;
+    },
+  ): { fill: Fill; ended: Promise<FillResult> } {
+    const { file, found, input, reservation, abort } = parts;
+    const { digest } = request;
+    reservation.wrote(found);
+    const fill = new Fill({
+      digest,
+      file,
+      found,
+      input,
+      open: request.open,
+      abort,
+      onWritten: (bytes) => reservation.wrote(bytes),
+      makeRoom: (bytes) => reservation.growTo(bytes),
+    });
+    if ((fill.size ?? 0) > NOTE_FROM_BYTES) this.#note(request);
+    const ended = this.#finish(request, fill, file, reservation);
+    this.#running.set(digest, { fill, ended });
+    return { fill, ended };
+  }
+
+  #note({ digest, origin }: FillRequest): void {
+    this.#options.store.partials.note(digest, origin).catch((error: unknown) => {
+      this.#options.observer.storageFailed(new StorageError('noting where a fill comes from', error));
+    });
+  }
+
+  /** Sees a fill to its end, whatever that is. Never rejects. */
+  async #finish(
+    request: FillRequest,
+    fill: Fill,
+    file: FileHandle,
+    reservation: Reservation,
+  ): Promise<FillResult> {
+    const { store, observer } = this.#options;
+    try {
+      const size = await fill.proven;
+      await store.promote(request.digest, file, size);
+      observer.fillEnded('stored');
+      return 'stored';
+    } catch (error) {
+      return await this.#abandon(fill, error);
+    } finally {
+      reservation.release();
+      this.#running.delete(request.digest);
+      await fill.letGo().catch(() => undefined); // closing a file that was written and synced
+    }
+  }
+
+  async #abandon(fill: Fill, error: unknown): Promise<FillResult> {
+    const { store, observer } = this.#options;
+    const isUseless =
+      error instanceof DigestMismatchError || error instanceof OversizeError || error instanceof StorageError;
+    try {
+      if (isUseless) await store.partials.discard(fill.digest);
+      else await store.partials.keep(fill.digest, fill.frontier);
+    } catch (leftover) {
+      observer.storageFailed(new StorageError('clearing away a fill', leftover));
+    }
+    const result = resultOf(error);
+    observer.fillEnded(result, error);
+    return result;
+  }
+}
+
+const NOTE_FROM_BYTES = 1024 * 1024;
+
+function resultOf(error: unknown): FillResult {
+  if (error instanceof StorageError) return 'unstored';
+  if (error instanceof DigestMismatchError || error instanceof OversizeError) return 'mismatch';
+  return error instanceof StoreClosingError ? 'stopped' : 'failed';
+}
+
+async function isStored(store: DiskStore, digest: Digest): Promise<boolean> {
+  const reader: BlobReader | undefined = await store.open(digest);
+  reader?.close();
+  return reader !== undefined;
+}

@@ -1,0 +1,72 @@
+/** Owns where things lie in the data directory, layout `v1`. */
+import { mkdir, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../oci/digest.ts';
+
+/** Everything that hubcap writes below the data directory. */
+export class Layout {
+  readonly directory: string;
+  readonly root: string;
+  readonly blobs: string;
+  readonly fills: string;
+  readonly catalog: string;
+  readonly lock: string;
+  readonly socket: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+    this.root = join(directory, 'v1');
+    this.blobs = join(this.root, 'blobs');
+    this.fills = join(this.root, 'fills');
+    this.catalog = join(this.root, 'catalog.db');
+    this.lock = join(this.root, 'lock');
+    this.socket = join(directory, 'control.sock');
+  }
+
+  /** Makes the directories that must exist. @throws what the file system says */
+  async create(): Promise<void> {
+    for (const path of [this.blobs, this.fills]) await mkdir(path, { recursive: true, mode: 0o750 });
+  }
+
+  /** @returns the directory of stored blobs that share the digest's first two hex digits */
+  shard(algorithm: DigestAlgorithm, prefix: string): string {
+    return join(this.blobs, algorithm, prefix);
+  }
+
+  shardOf(digest: Digest): string {
+    return this.shard(algorithmOf(digest), hexOf(digest).slice(0, 2));
+  }
+
+  blob(digest: Digest): string {
+    return join(this.shardOf(digest), hexOf(digest));
+  }
+
+  partial(digest: Digest): string {
+    return join(this.fills, `${algorithmOf(digest)}-${hexOf(digest)}`);
+  }
+
+  /** What is needed to go on with a partial without a client. */
+  partialNote(digest: Digest): string {
+    return `${this.partial(digest)}.json`;
+  }
+}
+
+/** @returns the digest whose partial file has this name, undefined for any other file */
+export function digestOfPartial(fileName: string): Digest | undefined {
+  return parseDigest(fileName.replace('-', ':'));
+}
+
+/** Makes a rename or an unlink in the directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @returns whether a file system call failed because the path does not exist */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

@@ -1,0 +1,161 @@
+/** Owns the byte budget: what is stored, reserved for fills, and being deleted. */
+
+/** Content takes whole blocks on disk; budgets count what the disk really spends. */
+export const BLOCK_BYTES = 4096;
+
+/** @returns what `bytes` of content cost on disk */
+export function sizeOnDisk(bytes: number): number {
+  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
+}
+
+export interface LedgerOptions {
+  /** the budget, bytes on disk */
+  maxBytes: number;
+  /** what must stay free on the file system, bytes */
+  minFreeBytes: number;
+  /** asks the file system what is free, bytes */
+  freeBytes: () => Promise<number>;
+  /**
+   * Takes the least recently used content out of the store until about `bytes` (on disk) are gone.
+   * It tells the ledger through `deleting` and `deleted`. @returns what it took; 0 where nothing is left to take
+   */
+  evict: (bytes: number) => Promise<number>;
+}
+
+/** Bytes set aside for content that is being written. Ends once: by `commit` or by `release`. */
+export interface Reservation {
+  readonly bytes: number;
+  /** tells how much of it is on disk by now, so that the file system's own count is read right */
+  wrote(bytes: number): void;
+  /** asks for `bytes` in all; false where that cannot be had */
+  growTo(bytes: number): Promise<boolean>;
+  /** the content is stored and takes `bytes` */
+  commit(bytes: number): void;
+  release(): void;
+}
+
+/**
+ * Invariant: used + reserved + deleting never passes `maxBytes` by what the ledger grants. Grants are made one
+ * after the other (`#queue`), so many fills that start at once evict for their sum and no more.
+ */
+export class Ledger {
+  readonly maxBytes: number;
+  readonly #options: LedgerOptions;
+  #used = 0;
+  #reserved = 0;
+  #written = 0;
+  #deleting = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LedgerOptions) {
+    this.maxBytes = options.maxBytes;
+    this.#options = options;
+  }
+
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  get reservedBytes(): number {
+    return this.#reserved;
+  }
+
+  get deletingBytes(): number {
+    return this.#deleting;
+  }
+
+  /** Notes content that is on disk without having been reserved (found at start). */
+  found(bytes: number): void {
+    this.#used += sizeOnDisk(bytes);
+  }
+
+  /** Notes content that is no longer there although nobody deleted it. */
+  lost(bytes: number): void {
+    this.#used -= sizeOnDisk(bytes);
+  }
+
+  /** Moves content from used to being deleted; `deleted` must follow. */
+  deleting(bytes: number): void {
+    this.#used -= sizeOnDisk(bytes);
+    this.#deleting += sizeOnDisk(bytes);
+  }
+
+  /** The deletion has ended. */
+  deleted(bytes: number): void {
+    this.#deleting -= sizeOnDisk(bytes);
+  }
+
+  /**
+   * Sets bytes aside, evicting where needed.
+   * @returns the reservation, or undefined where the content cannot fit
+   */
+  async reserve(bytes: number): Promise<Reservation | undefined> {
+    const cost = sizeOnDisk(bytes);
+    return (await this.#grant(cost)) ? this.#makeReservation(cost) : undefined;
+  }
+
+  #makeReservation(initialCost: number): Reservation {
+    let cost = initialCost;
+    let written = 0;
+    const end = (): void => {
+      this.#reserved -= cost;
+      this.#written -= written;
+      cost = 0;
+      written = 0;
+    };
+    const growTo = async (bytes: number): Promise<boolean> => {
+      const extra = sizeOnDisk(bytes) - cost;
+      if (extra <= 0) return true;
+      if (!(await this.#grant(extra))) return false;
+      cost += extra;
+      return true;
+    };
+    return {
+      get bytes() {
+        return cost;
+      },
+      growTo,
+      release: end,
+      wrote: (bytes) => {
+        const counted = Math.min(bytes, cost - written);
+        this.#written += counted;
+        written += counted;
+      },
+      commit: (bytes) => {
+        end();
+        this.#used += sizeOnDisk(bytes);
+      },
+    };
+  }
+
+  #grant(cost: number): Promise<boolean> {
+    const turn = this.#queue.then(() => this.#makeRoom(cost));
+    this.#queue = turn.catch(() => false); // the asker sees the failure; the next in line starts afresh
+    return turn;
+  }
+
+  async #makeRoom(cost: number): Promise<boolean> {
+    if (cost > this.maxBytes) return false;
+    const freeAtFirst = await this.#options.freeBytes();
+    let evicted = 0;
+    for (;;) {
+      // The file system may give space back late (an evicted file that is still being read): count it as given
+      // back, or one such file would empty the store.
+      const free = Math.max(freeAtFirst + evicted, evicted === 0 ? 0 : await this.#options.freeBytes());
+      const shortfall = this.#shortfall(cost, free);
+      if (shortfall <= 0) {
+        this.#reserved += cost;
+        return true;
+      }
+      const taken = await this.#options.evict(shortfall);
+      if (taken === 0) return false;
+      evicted += taken;
+    }
+  }
+
+  #shortfall(cost: number, free: number): number {
+    const overBudget = this.#used + this.#reserved + this.#deleting + cost - this.maxBytes;
+    const promised = Math.max(0, this.#reserved - this.#written);
+    return Math.max(overBudget, this.#options.minFreeBytes + promised + cost - free);
+  }
+}

@@ -1,0 +1,76 @@
+/** Owns content that is streamed past the store: proven like any other, kept nowhere. */
+import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.ts';
+import type { BlobReader } from './blob-reader.ts';
+import { DigestMismatchError } from './errors.ts';
+import { type FillInput, HELD_BACK_BYTES } from './fill.ts';
+
+/**
+ * A reader over a download. Positions must follow each other from `startAt` on; what lies before is hashed and
+ * not given out. The last bytes are held back until the digest is proven, as in a fill.
+ * @param input the whole content, from its first byte
+ * @param stop ends the download
+ */
+export function passingReader(
+  digest: Digest,
+  input: FillInput,
+  startAt: number,
+  stop: () => void,
+): BlobReader {
+  const hash = hashFor(digest);
+  const chunks = input.chunks[Symbol.asyncIterator]();
+  const held: Buffer[] = [];
+  let heldBytes = 0;
+  let received = 0;
+  let toSkip = startAt;
+  let isProven = false;
+
+  const receive = async (): Promise<void> => {
+    const { value, done } = await chunks.next();
+    if (done) {
+      const found = digestOfHash(algorithmOf(digest), hash);
+      if (found !== digest) throw new DigestMismatchError(digest, found, received);
+      isProven = true;
+      return;
+    }
+    hash.update(value);
+    received += value.length;
+    held.push(value);
+    heldBytes += value.length;
+  };
+  const isReady = (): boolean => isProven || heldBytes - toSkip > HELD_BACK_BYTES;
+  const take = (buffer: Buffer, upTo: number): number => {
+    let taken = 0;
+    while (taken < upTo) {
+      const [first] = held;
+      if (!first) break;
+      const part = first.subarray(0, upTo - taken);
+      taken += part.copy(buffer, taken);
+      if (part.length === first.length) held.shift();
+      else held[0] = first.subarray(part.length);
+    }
+    heldBytes -= taken;
+    return taken;
+  };
+  const skip = (): void => {
+    const scratch = Buffer.allocUnsafe(HELD_BACK_BYTES);
+    while (toSkip > 0) {
+      const skipped = take(scratch, Math.min(toSkip, scratch.length));
+      if (skipped === 0) return;
+      toSkip -= skipped;
+    }
+  };
+  return {
+    size: input.size,
+    read: async (buffer) => {
+      for (;;) {
+        skip();
+        if (toSkip === 0 && isReady()) break;
+        if (isProven) break;
+        await receive();
+      }
+      const available = isProven ? heldBytes : heldBytes - HELD_BACK_BYTES;
+      return take(buffer, Math.min(buffer.length, available));
+    },
+    close: stop,
+  };
+}

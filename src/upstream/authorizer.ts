@@ -1,0 +1,111 @@
+/** Owns how one upstream wants to be asked: which challenge it makes, and what answers it. */
+import { LRUCache } from 'lru-cache';
+import type { Repository } from '../oci/reference.ts';
+import { type Challenge, parseChallenge } from './challenge.ts';
+import { basicAuthorization, type Credentials } from './credentials.ts';
+import { UpstreamError } from './errors.ts';
+import { trustedRealm } from './realm.ts';
+import type { TokenQuestion, Tokens } from './tokens.ts';
+
+export interface AuthorizerOptions {
+  address: URL;
+  realms: readonly string[];
+  credentials: Credentials;
+  tokens: Tokens;
+}
+
+/** What was sent, to be taken back when upstream refuses it. */
+export interface Authorization {
+  header: string;
+  reject(): void;
+}
+
+/**
+ * 1. The first request goes without authorization; upstream answers 401 with a challenge.
+ * 2. The challenge is answered with a token (or Basic), and the request is sent once more.
+ * 3. Later requests bring a token along: for the scope that the repository's challenge named, or, for a
+ *    repository that was never asked for, the scope that the specification gives it.
+ */
+export class Authorizer {
+  readonly #options: AuthorizerOptions;
+  readonly #challenges = new LRUCache<string, Challenge>({ max: 10_000 });
+  #latest: Challenge | undefined;
+
+  constructor(options: AuthorizerOptions) {
+    this.#options = options;
+  }
+
+  /** @returns what to send along, undefined while upstream has made no challenge */
+  async prepare(repository: Repository): Promise<Authorization | undefined> {
+    const own = this.#challenges.get(repository);
+    if (own) return await this.#answer(own, repository);
+    const general = this.#latest?.scheme === 'bearer' ? { ...this.#latest, scope: undefined } : this.#latest;
+    return general && (await this.#answer(general, repository));
+  }
+
+  /**
+   * Upstream answered 401.
+   * @param header its `WWW-Authenticate`
+   * @returns what to send with the one fresh try
+   * @throws UpstreamError where the challenge cannot or must not be answered
+   */
+  async challenged(repository: Repository, header: string | undefined): Promise<Authorization> {
+    const { host } = this.#options.address;
+    const challenge = parseChallenge(header);
+    if (!challenge) {
+      throw new UpstreamError(`${host} refuses access and names no way to authenticate that hubcap knows`, {
+        reason: 'denied',
+        host,
+        status: 401,
+      });
+    }
+    const authorization = await this.#answer(challenge, repository);
+    this.#challenges.set(repository, challenge);
+    this.#latest = challenge;
+    return authorization;
+  }
+
+  async #answer(challenge: Challenge, repository: Repository): Promise<Authorization> {
+    const login = await this.#options.credentials.login();
+    if (challenge.scheme === 'bearer') return await this.#bearer(challenge, repository, login);
+    const { host } = this.#options.address;
+    if (!login) {
+      throw new UpstreamError(`${host} wants a username and a password, and none is configured`, {
+        reason: 'denied',
+        host,
+        status: 401,
+      });
+    }
+    return { header: basicAuthorization(login), reject: () => this.#options.credentials.forget() };
+  }
+
+  async #bearer(
+    { realm, service, scope }: Extract<Challenge, { scheme: 'bearer' }>,
+    repository: Repository,
+    login: TokenQuestion['login'],
+  ): Promise<Authorization> {
+    const { address, realms, tokens, credentials } = this.#options;
+    const url = trustedRealm(realm, address, realms);
+    if (!url) {
+      const named = URL.canParse(realm) ? new URL(realm).host : 'an address that is none';
+      throw new UpstreamError(
+        `${address.host} sends to ${named} for a token, which is not known to belong to it: if it does, add it to the upstream's \`realms\``,
+        { reason: 'untrusted-realm', host: address.host },
+      );
+    }
+    const question: TokenQuestion = {
+      realm: url,
+      service,
+      scope: scope ?? `repository:${repository}:pull`,
+      login,
+    };
+    const token = await tokens.get(question);
+    return {
+      header: `Bearer ${token}`,
+      reject: () => {
+        tokens.reject(question, token);
+        if (login) credentials.forget();
+      },
+    };
+  }
+}

@@ -1,0 +1,45 @@
+/** Owns trying again: how often, how long to wait between. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { UpstreamError } from './errors.ts';
+
+const FIRST_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5_000;
+
+/**
+ * @param attempt 1 after the first failure
+ * @param random 0 … 1; jitter keeps a fleet from coming back in step
+ * @returns ms to wait: doubling, between half and the whole of it
+ */
+export function pauseMs(attempt: number, random: number): number {
+  const whole = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
+  return whole / 2 + (whole / 2) * random;
+}
+
+/** Waits before the next attempt. @throws the signal's reason when it is aborted first */
+export async function pause(attempt: number, signal: AbortSignal): Promise<void> {
+  await wait(pauseMs(attempt, Math.random()), undefined, { signal });
+}
+
+/**
+ * Runs `work` until it succeeds, fails for good, or has failed `retries` times more.
+ * @throws UpstreamError, the last one
+ */
+export async function withRetries<T>(
+  retries: number,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const isOver = signal.aborted || attempt > retries;
+      if (isOver || !(error instanceof UpstreamError) || !error.isTransient) throw error;
+      try {
+        await pause(attempt, signal);
+      } catch {
+        throw error; // the deadline came first: why upstream failed says more than that it did
+      }
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/** Owns the bearer tokens: asked for once for all who wait, kept until shortly before they end. */
+import { LRUCache } from 'lru-cache';
+import { SingleFlight } from '../single-flight.ts';
+import { basicAuthorization } from './credentials.ts';
+import type { Login } from './docker-config.ts';
+import { UpstreamError } from './errors.ts';
+import { withRetries } from './retry.ts';
+import { type Answer, discardBody, readSmall, type Transport } from './transport.ts';
+
+export interface TokenQuestion {
+  /** trusted: see `realm.ts` */
+  realm: URL;
+  service: string | undefined;
+  scope: string;
+  login: Login | undefined;
+}
+
+export interface TokensOptions {
+  transport: Transport;
+  retries: number;
+  now: () => number;
+  observe: (result: 'fetched' | 'refused' | 'failed') => void;
+}
+
+const MAX_TOKENS = 10_000;
+const MAX_ANSWER_BYTES = 256 * 1024;
+const DEADLINE_MS = 15_000;
+/** spec/auth/token: an absent `expires_in` means 60 s. `issued_at` is not used: clocks differ. */
+const DEFAULT_LIFE_S = 60;
+
+export class Tokens {
+  readonly #options: TokensOptions;
+  readonly #known: LRUCache<string, { token: string; untilMs: number }>;
+  readonly #asking = new SingleFlight<string>();
+
+  constructor(options: TokensOptions) {
+    this.#options = options;
+    this.#known = new LRUCache({ max: MAX_TOKENS });
+  }
+
+  /**
+   * Distribution, "Token Authentication": the exchange of a challenge for a token.
+   * @returns the token
+   * @throws UpstreamError `denied` where the token server refuses, another reason where it does not say
+   */
+  async get(question: TokenQuestion): Promise<string> {
+    const key = keyOf(question);
+    const known = this.#known.get(key);
+    if (known && this.#options.now() < known.untilMs) return known.token;
+    return await this.#asking.run(key, () => this.#ask(key, question)).result;
+  }
+
+  /** Upstream refused this token: it is not offered again. */
+  reject(question: TokenQuestion, token: string): void {
+    const key = keyOf(question);
+    if (this.#known.get(key)?.token === token) this.#known.delete(key);
+  }
+
+  async #ask(key: string, question: TokenQuestion): Promise<string> {
+    const { retries, now, observe } = this.#options;
+    const signal = AbortSignal.timeout(DEADLINE_MS);
+    try {
+      const { token, lifeS } = await withRetries(retries, signal, () => this.#exchange(question, signal));
+      // A tenth of its life, at most 30 s, is left unused: a download that starts with it must still be let in.
+      this.#known.set(key, { token, untilMs: now() + (lifeS - Math.min(30, lifeS / 10)) * 1000 });
+      observe('fetched');
+      return token;
+    } catch (error) {
+      observe(error instanceof UpstreamError && error.reason === 'denied' ? 'refused' : 'failed');
+      throw error;
+    }
+  }
+
+  async #exchange(question: TokenQuestion, signal: AbortSignal): Promise<{ token: string; lifeS: number }> {
+    const { login, realm } = question;
+    const answer = login?.identityToken
+      ? await this.#post(
+          question,
+          { grant_type: 'refresh_token', refresh_token: login.identityToken },
+          signal,
+        )
+      : await this.#getOrPost(question, signal);
+    if (answer.status === 200)
+      return readToken(await readSmall(answer, realm.host, MAX_ANSWER_BYTES), realm.host);
+    await discardBody(answer);
+    throw refusal(realm.host, answer.status, login !== undefined);
+  }
+
+  /** GET is what every token server knows; one that only speaks OAuth2 says 404 or 405 to it. */
+  async #getOrPost(question: TokenQuestion, signal: AbortSignal): Promise<Answer> {
+    const { login, service, scope } = question;
+    const url = new URL(question.realm);
+    if (service !== undefined) url.searchParams.set('service', service);
+    url.searchParams.set('scope', scope);
+    const headers: Record<string, string> = login ? { authorization: basicAuthorization(login) } : {};
+    const answer = await this.#options.transport.send({ method: 'GET', url, headers, signal, lane: 'short' });
+    if (!login || (answer.status !== 404 && answer.status !== 405)) return answer;
+    await discardBody(answer);
+    const grant = { grant_type: 'password', username: login.username, password: login.password };
+    return await this.#post(question, grant, signal);
+  }
+
+  async #post(question: TokenQuestion, grant: Record<string, string>, signal: AbortSignal): Promise<Answer> {
+    const { realm, service, scope } = question;
+    const form = new URLSearchParams({ ...grant, client_id: 'hubcap', scope });
+    if (service !== undefined) form.set('service', service);
+    return await this.#options.transport.send({
+      method: 'POST',
+      url: realm,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: form.toString(),
+      signal,
+      lane: 'short',
+    });
+  }
+}
+
+function keyOf({ realm, service, scope, login }: TokenQuestion): string {
+  return JSON.stringify([realm.href, service ?? '', scope, login?.username ?? '']);
+}
+
+function readToken(body: Buffer, host: string): { token: string; lifeS: number } {
+  const answer = parseJson(body);
+  // Some registries answer only `token`, others only `access_token` (facts, "Token").
+  const token = [answer?.token, answer?.access_token].find(
+    (value) => typeof value === 'string' && value !== '',
+  );
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new UpstreamError(`${host}: its answer holds no token`, { reason: 'token', host });
+  }
+  const life = answer?.expires_in;
+  return { token, lifeS: typeof life === 'number' && life > 0 ? life : DEFAULT_LIFE_S };
+}
+
+function parseJson(body: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined; // not JSON is "no token", said by the caller without quoting the body
+  }
+}
+
+function refusal(host: string, status: number, withLogin: boolean): UpstreamError {
+  if (status === 401 || status === 403) {
+    const what = withLogin ? 'refuses the configured credentials' : 'gives no token without credentials';
+    return new UpstreamError(`${host} ${what}`, { reason: 'denied', host, status });
+  }
+  const reason = status === 429 ? 'throttled' : status >= 500 ? 'server-error' : 'token';
+  return new UpstreamError(`${host}: token request answered ${status}`, { reason, host, status });
+}

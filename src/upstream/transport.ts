@@ -1,0 +1,127 @@
+/** Owns the connections to one upstream, its token server and its CDN: one pool per origin, bounded. */
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { transportFailure, UpstreamError } from './errors.ts';
+
+export interface ProxyRules {
+  http?: string | undefined;
+  https?: string | undefined;
+  no?: string | undefined;
+}
+
+export interface TransportOptions {
+  /** per origin and lane */
+  connections: number;
+  connectMs: number;
+  /** from the request to the response's head */
+  headersMs: number;
+  /** between two chunks of a body */
+  idleMs: number;
+  proxy: ProxyRules;
+}
+
+export interface Question {
+  method: 'GET' | 'HEAD' | 'POST';
+  url: URL;
+  headers: Record<string, string>;
+  body?: string;
+  signal: AbortSignal;
+  /** long downloads have connections of their own: 32 of them must not keep a manifest waiting */
+  lane: 'short' | 'blob';
+}
+
+export interface Answer {
+  status: number;
+  header(name: string): string | undefined;
+  /** must be consumed or destroyed */
+  body: Dispatcher.ResponseData['body'];
+}
+
+/** Never decompresses, never follows a redirect, never adds a header: what is asked is what is sent. */
+export class Transport {
+  readonly #lanes: Record<Question['lane'], Dispatcher>;
+  readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
+
+  constructor(options: TransportOptions) {
+    this.#lanes = { short: makeDispatcher(options), blob: makeDispatcher(options) };
+    this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
+  }
+
+  /** @throws UpstreamError with the reason why there is no answer */
+  async send(question: Question): Promise<Answer> {
+    const { method, url, headers, body, signal, lane } = question;
+    try {
+      const response = await request(url, {
+        dispatcher: this.#lanes[lane],
+        method,
+        headers: { 'accept-encoding': 'identity', 'user-agent': 'hubcap', ...headers },
+        body: body ?? null,
+        signal,
+        ...this.#timeouts,
+      });
+      return {
+        status: response.statusCode,
+        header: (name) => first(response.headers[name]),
+        body: response.body,
+      };
+    } catch (error) {
+      throw transportFailure(url.host, error);
+    }
+  }
+
+  /** Ends all connections. */
+  async close(): Promise<void> {
+    await Promise.all(Object.values(this.#lanes).map((lane) => lane.destroy()));
+  }
+}
+
+/**
+ * Reads a body that must be small.
+ * @param maxBytes more than this is an error
+ * @throws UpstreamError
+ */
+export async function readSmall(answer: Answer, host: string, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) {
+        throw new UpstreamError(`${host}: its answer is larger than ${maxBytes} bytes`, {
+          reason: 'bad-answer',
+          host,
+        });
+      }
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw transportFailure(host, error);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Gives the connection back, or ends it where the rest is not worth reading. */
+export async function discardBody(answer: Answer): Promise<void> {
+  await answer.body.dump({ limit: 64 * 1024 }).catch(() => undefined); // broken while nobody wanted it any more
+}
+
+/** Ends the connection instead of reading the rest. */
+export function destroyBody(answer: Answer): void {
+  answer.body.on('error', () => undefined); // "aborted" is what was asked for
+  answer.body.destroy();
+}
+
+function makeDispatcher({ connections, connectMs, proxy }: TransportOptions): Dispatcher {
+  const options = { connections, pipelining: 1, connect: { timeout: connectMs }, keepAliveTimeout: 30_000 };
+  if (!proxy.http && !proxy.https) return new Agent(options);
+  // Empty strings keep it from reading the environment itself.
+  return new EnvHttpProxyAgent({
+    ...options,
+    httpProxy: proxy.http ?? '',
+    httpsProxy: proxy.https ?? '',
+    noProxy: proxy.no ?? '',
+  });
+}
+
+function first(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}

@@ -1,0 +1,382 @@
+/** Owns one registry as a client: what hubcap asks it, and what its answers mean (distribution-spec, "Pull"). */
+import type { Digest } from '../oci/digest.ts';
+import { parseDigest } from '../oci/digest.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
+import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
+import { type Authorization, Authorizer } from './authorizer.ts';
+import { type CredentialSource, Credentials } from './credentials.ts';
+import { type Download, openDownload } from './download.ts';
+import { UpstreamError } from './errors.ts';
+import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
+import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { withRetries } from './retry.ts';
+import { Tokens } from './tokens.ts';
+import {
+  type Answer,
+  destroyBody,
+  discardBody,
+  type ProxyRules,
+  type Question,
+  readSmall,
+  Transport,
+} from './transport.ts';
+
+export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
+
+/** What an upstream tells about itself, for metrics. */
+export interface UpstreamObserver {
+  answered(kind: UpstreamRequestKind, status: number | 'none', durationMs: number): void;
+  received(bytes: number): void;
+  token(result: 'fetched' | 'refused' | 'failed'): void;
+  rateLimit(limit: RateLimit): void;
+  resumed(): void;
+}
+
+export interface UpstreamOptions {
+  /** the name that clients use */
+  host: string;
+  url: URL;
+  realms: readonly string[];
+  credentials: readonly CredentialSource[];
+  connections: number;
+  timeouts: { connectMs: number; headersMs: number; idleMs: number; confirmMs: number };
+  retries: number;
+  proxy: ProxyRules;
+  observer: UpstreamObserver;
+  now: () => number;
+}
+
+export interface ManifestHead {
+  /** what upstream says, undefined where it does not or says nonsense */
+  digest: Digest | undefined;
+  mediaType: string | undefined;
+  /** bytes */
+  size: number | undefined;
+}
+
+export interface FetchedManifest extends ManifestHead {
+  body: Buffer;
+}
+
+export interface FetchedPage {
+  body: Buffer;
+  mediaType: string | undefined;
+  /** the `Link` header, for the next page */
+  link: string | undefined;
+}
+
+/** Clients wait 30 s for a response's head (containerd): hubcap must know before. */
+const ANSWER_DEADLINE_MS = 25_000;
+const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+
+interface Ask {
+  kind: UpstreamRequestKind;
+  method: 'GET' | 'HEAD';
+  repository: Repository;
+  /** below the repository: `manifests/latest` */
+  path: string;
+  headers: Record<string, string>;
+  signal: AbortSignal;
+  lane: Question['lane'];
+}
+
+/** Absence is undefined; everything that is not a clear yes or no is thrown as UpstreamError. */
+export class Upstream {
+  readonly host: string;
+  readonly address: URL;
+  readonly #options: UpstreamOptions;
+  readonly #transport: Transport;
+  readonly #authorizer: Authorizer;
+  readonly #restingUntilMs = { all: 0, manifests: 0 };
+  #rateLimit: RateLimit | undefined;
+
+  constructor(options: UpstreamOptions) {
+    this.host = options.host;
+    this.address = options.url;
+    this.#options = options;
+    this.#transport = new Transport({
+      ...options.timeouts,
+      connections: options.connections,
+      proxy: options.proxy,
+    });
+    this.#authorizer = new Authorizer({
+      address: options.url,
+      realms: options.realms,
+      credentials: new Credentials(options.host, options.url, options.credentials, options.now),
+      tokens: new Tokens({
+        transport: this.#transport,
+        retries: options.retries,
+        now: options.now,
+        observe: options.observer.token,
+      }),
+    });
+  }
+
+  /** what upstream last said about its limits */
+  get rateLimit(): RateLimit | undefined {
+    return this.#rateLimit;
+  }
+
+  /** Fetches a manifest. By tag or digest this counts against a pull limit. */
+  async manifest(repository: Repository, reference: Reference): Promise<FetchedManifest | undefined> {
+    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    return await this.#retrying(signal, async () => {
+      const answer = await this.#askManifest('GET', repository, reference, signal);
+      if (!answer) return undefined;
+      return { ...headOf(answer), body: await this.#read(answer, MAX_MANIFEST_BYTES) };
+    });
+  }
+
+  /**
+   * Asks what a reference is. Does not count against a pull limit.
+   * @param deadlineMs how long the caller can wait; `confirm` in the configuration where content is known
+   */
+  async headManifest(
+    repository: Repository,
+    reference: Reference,
+    deadlineMs = ANSWER_DEADLINE_MS,
+  ): Promise<ManifestHead | undefined> {
+    const signal = AbortSignal.timeout(deadlineMs);
+    return await this.#retrying(signal, async () => {
+      const answer = await this.#askManifest('HEAD', repository, reference, signal);
+      if (!answer) return undefined;
+      await discardBody(answer);
+      return headOf(answer);
+    });
+  }
+
+  /** Asks whether a repository holds a blob, without downloading it. `size` is undefined where upstream hides it. */
+  async headBlob(repository: Repository, digest: Digest): Promise<{ size: number | undefined } | undefined> {
+    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    return await this.#retrying(signal, async () => {
+      const answer = await this.#ask(this.#blobAsk('HEAD', repository, digest, {}, signal, 'short'));
+      await discardBody(answer);
+      if (answer.status === 404) return undefined;
+      if (!isRedirect(answer.status)) return { size: contentSize(answer) };
+      // The registry has it. What it points to is often signed for GET alone: ask for one byte.
+      const byte = await this.#openBlob(repository, digest, { range: 'bytes=0-0' }, signal, 'short');
+      if (byte) destroyBody(byte);
+      return byte && { size: contentSize(byte) };
+    });
+  }
+
+  /**
+   * Opens a blob for download; the download resumes by itself where the connection breaks.
+   * @param from offset in bytes
+   * @returns undefined where the repository does not hold it
+   */
+  async download(
+    repository: Repository,
+    digest: Digest,
+    from: number,
+    signal: AbortSignal,
+  ): Promise<Download | undefined> {
+    const { retries, observer, url } = this.#options;
+    return await openDownload({
+      from,
+      retries,
+      signal,
+      answerDeadlineMs: ANSWER_DEADLINE_MS,
+      host: url.host,
+      received: observer.received,
+      resumed: observer.resumed,
+      open: (headers, until) => this.#openBlob(repository, digest, headers, until, 'blob'),
+    });
+  }
+
+  /** Fetches a page of `tags/list` or `referrers/<digest>`. @param path with its query */
+  async page(
+    kind: 'tags' | 'referrers',
+    repository: Repository,
+    path: string,
+  ): Promise<FetchedPage | undefined> {
+    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    return await this.#retrying(signal, async () => {
+      const headers = { accept: 'application/json, application/vnd.oci.image.index.v1+json' };
+      const answer = await this.#ask({
+        kind,
+        method: 'GET',
+        repository,
+        path,
+        headers,
+        signal,
+        lane: 'short',
+      });
+      if (answer.status !== 200) return await this.#absent(answer);
+      const body = await this.#read(answer, MAX_PAGE_BYTES);
+      return { body, mediaType: answer.header('content-type'), link: answer.header('link') };
+    });
+  }
+
+  /** Ends all connections; what runs fails. */
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  async #retrying<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return await withRetries(this.#options.retries, signal, work);
+  }
+
+  async #askManifest(
+    method: 'GET' | 'HEAD',
+    repository: Repository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<Answer | undefined> {
+    const path = `manifests/${referenceText(reference)}`;
+    const headers = { accept: MANIFEST_ACCEPT };
+    const answer = await this.#ask({
+      kind: 'manifest',
+      method,
+      repository,
+      path,
+      headers,
+      signal,
+      lane: 'short',
+    });
+    if (answer.status === 200) return answer;
+    return await this.#absent(answer);
+  }
+
+  /** 404 is absence; another answer that got this far is none that a registry gives. */
+  async #absent(answer: Answer): Promise<undefined> {
+    await discardBody(answer);
+    if (answer.status === 404) return undefined;
+    throw this.#unexpected(answer.status);
+  }
+
+  async #openBlob(
+    repository: Repository,
+    digest: Digest,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+    lane: Question['lane'],
+  ): Promise<Answer | undefined> {
+    const answer = await this.#ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
+    if (answer.status === 404) return await this.#absent(answer);
+    return await followRedirects(this.#transport, this.#options.url, answer, { headers, signal, lane });
+  }
+
+  #blobAsk(
+    method: 'GET' | 'HEAD',
+    repository: Repository,
+    digest: Digest,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+    lane: Question['lane'],
+  ): Ask {
+    return { kind: 'blob', method, repository, path: `blobs/${digest}`, headers, signal, lane };
+  }
+
+  /** One question with its authorization; 401 is answered once, with something fresh. */
+  async #ask(ask: Ask): Promise<Answer> {
+    this.#refuseWhileResting(ask);
+    const offered = await this.#authorizer.prepare(ask.repository);
+    let answer = await this.#send(ask, offered);
+    if (answer.status === 401) {
+      await discardBody(answer);
+      offered?.reject();
+      const fresh = await this.#authorizer.challenged(ask.repository, answer.header('www-authenticate'));
+      answer = await this.#send(ask, fresh);
+      if (answer.status === 401) fresh.reject();
+    }
+    if (isRedirect(answer.status) || answer.status < 400 || answer.status === 404 || answer.status === 416) {
+      return answer;
+    }
+    await discardBody(answer);
+    throw this.#refused(ask, answer);
+  }
+
+  async #send(ask: Ask, authorization: Authorization | undefined): Promise<Answer> {
+    const { observer, now, url } = this.#options;
+    const { kind, method, repository, path, signal, lane } = ask;
+    const headers = authorization ? { ...ask.headers, authorization: authorization.header } : ask.headers;
+    const target = new URL(`${url.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, url);
+    const startMs = now();
+    try {
+      const answer = await this.#transport.send({ method, url: target, headers, signal, lane });
+      observer.answered(kind, answer.status, now() - startMs);
+      this.#noteRateLimit(answer);
+      return answer;
+    } catch (error) {
+      observer.answered(kind, 'none', now() - startMs);
+      throw error;
+    }
+  }
+
+  async #read(answer: Answer, maxBytes: number): Promise<Buffer> {
+    const encoding = answer.header('content-encoding');
+    if (encoding !== undefined && encoding !== 'identity') {
+      destroyBody(answer);
+      throw new UpstreamError(
+        `${this.#options.url.host}: it sends ${encoding} although identity was asked for`,
+        {
+          reason: 'bad-answer',
+          host: this.#options.url.host,
+        },
+      );
+    }
+    const body = await readSmall(answer, this.#options.url.host, maxBytes);
+    this.#options.observer.received(body.length);
+    return body;
+  }
+
+  #noteRateLimit(answer: Answer): void {
+    const limit = parseRateLimit(answer.header);
+    if (!limit) return;
+    this.#rateLimit = limit;
+    this.#options.observer.rateLimit(limit);
+  }
+
+  #refuseWhileResting({ kind, method }: Ask): void {
+    const { all, manifests } = this.#restingUntilMs;
+    const untilMs = kind === 'manifest' && method === 'GET' ? Math.max(all, manifests) : all;
+    const retryAfterMs = untilMs - this.#options.now();
+    if (retryAfterMs <= 0) return;
+    const { host } = this.#options.url;
+    throw new UpstreamError(`${host} limits the rate; it is not asked before its time`, {
+      reason: 'throttled',
+      host,
+      status: 429,
+      retryAfterMs,
+    });
+  }
+
+  #refused({ kind, method }: Ask, answer: Answer): UpstreamError {
+    const { host } = this.#options.url;
+    const { status } = answer;
+    if (status === 429) {
+      const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#options.now());
+      // A pull limit lets HEAD and blobs pass; any other 429 is about the address and covers everything.
+      const isPullLimit = kind === 'manifest' && method === 'GET';
+      this.#restingUntilMs[isPullLimit ? 'manifests' : 'all'] = this.#options.now() + retryAfterMs;
+      return new UpstreamError(`${host} limits the rate`, {
+        reason: 'throttled',
+        host,
+        status,
+        retryAfterMs,
+      });
+    }
+    if (status === 401 || status === 403) {
+      return new UpstreamError(`${host} refuses access`, { reason: 'denied', host, status });
+    }
+    return this.#unexpected(status);
+  }
+
+  #unexpected(status: number): UpstreamError {
+    const { host } = this.#options.url;
+    const reason = status >= 500 || status === 408 ? 'server-error' : 'bad-answer';
+    return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
+  }
+}
+
+function headOf(answer: Answer): ManifestHead {
+  const digest = answer.header('docker-content-digest');
+  const type = answer.header('content-type');
+  return {
+    digest: digest === undefined ? undefined : parseDigest(digest.trim()),
+    mediaType: type === undefined ? undefined : bareType(type),
+    size: contentSize(answer),
+  };
+}

@@ -1,0 +1,46 @@
+/** Owns podman with a store and settings of its own. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { makeDirectory } from './needs.ts';
+import { runProgram } from './program.ts';
+import { acceptAnything, mirrorRegistries } from './registries-conf.ts';
+
+/** What a test with podman needs from the machine. */
+export const podmanNeeds = ['root', 'podman', 'conmon'] as const;
+
+/** Runs `podman`. Throws when it fails. */
+export type Podman = (...args: string[]) => Promise<string>;
+
+/** Sets podman up with `mirrorHost` as the only way to `docker.io` that works. */
+export async function makePodman(t: Test, mirrorHost: string): Promise<Podman> {
+  const directory = await makeDirectory(t, 'podman');
+  const inside = (name: string) => join(directory, name);
+  await writeFile(inside('registries.conf'), mirrorRegistries(mirrorHost));
+  await writeFile(inside('auth.json'), '{}');
+  await mkdir(inside('.config/containers'), { recursive: true });
+  await writeFile(inside('.config/containers/policy.json'), acceptAnything);
+  await writeFile(
+    inside('containers.conf'),
+    '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n',
+  );
+  await writeFile(
+    inside('storage.conf'),
+    `[storage]\ndriver = "vfs"\ngraphroot = "${inside('root')}"\nrunroot = "${inside('run')}"\n`,
+  );
+  const env = {
+    HOME: directory,
+    XDG_RUNTIME_DIR: directory,
+    TMPDIR: directory,
+    CONTAINERS_CONF: inside('containers.conf'),
+    CONTAINERS_STORAGE_CONF: inside('storage.conf'),
+    CONTAINERS_REGISTRIES_CONF: inside('registries.conf'),
+    REGISTRY_AUTH_FILE: inside('auth.json'),
+  };
+  return async (...args) => {
+    const finished = await runProgram(t, 'podman', [`--tmpdir=${inside('tmp')}`, ...args], { env });
+    if (finished.code !== 0) throw new Error(`podman ${args.join(' ')}`, { cause: finished });
+    return finished.stdout.trim();
+  };
+}
