@@ -1,6 +1,7 @@
 /** Owns the answers to manifest requests: upstream's bytes exactly, with what clients need to trust them. */
-import type { Manifests, ServedManifest } from '../mirror/manifests.ts';
+import type { Manifests } from '../mirror/manifests.ts';
 import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
+import type { ServedManifest } from '../mirror/served-manifest.ts';
 import { acceptsIndex } from '../oci/media-types.ts';
 import { referenceText } from '../oci/reference.ts';
 import { cacheStatus } from '../outcome.ts';

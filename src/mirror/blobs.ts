@@ -1,6 +1,5 @@
 /** Owns how a blob is obtained: from the store, from a running fill, by a new fill, or past the store. */
 import type { Digest } from '../oci/digest.ts';
-import type { Repository } from '../oci/reference.ts';
 import { blobUnknown, offlineUnknown } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
@@ -12,12 +11,10 @@ import type { FillStart, Fills } from '../store/fills.ts';
 import { passingReader } from '../store/passing-reader.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
-import type { MirroredUpstream } from './mirrored-upstream.ts';
 import type { Permission } from './permission.ts';
+import { keyOf, type Place, repositoryOf } from './place.ts';
 
-export interface BlobQuestion {
-  upstream: MirroredUpstream;
-  repository: Repository;
+export interface BlobQuestion extends Place {
   digest: Digest;
 }
 
@@ -55,7 +52,7 @@ export class Blobs {
     try {
       return await this.#open(question);
     } catch (error) {
-      throw toRegistryError(nameOf(question), error);
+      throw toRegistryError(keyOf(question, question.digest), error);
     }
   }
 
@@ -76,7 +73,7 @@ export class Blobs {
         ? { outcome: 'stale', size }
         : { outcome: size === undefined ? 'miss' : 'hit', size: proof.size ?? size };
     } catch (error) {
-      throw toRegistryError(nameOf(question), error);
+      throw toRegistryError(keyOf(question, question.digest), error);
     }
   }
 
@@ -95,7 +92,7 @@ export class Blobs {
     }
     const stored = isHeld ? await this.#openStored(digest) : undefined;
     if (stored) return { outcome, source: 'store', reader: stored };
-    if (isOffline()) throw offlineUnknown(nameOf(question), 'BLOB_UNKNOWN');
+    if (isOffline()) throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
     return await this.#fill(question);
   }
 
@@ -113,15 +110,16 @@ export class Blobs {
     const { upstream, repository, digest } = question;
     const mayRead =
       permission.holds(upstream.host, repository, digest) ||
-      permission.isNamed({ upstream: upstream.host, name: repository }, digest);
-    if (size === undefined || !mayRead) throw offlineUnknown(nameOf(question), 'BLOB_UNKNOWN');
+      permission.isNamed(repositoryOf(question), digest);
+    if (size === undefined || !mayRead)
+      throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
     return size;
   }
 
   async #fill(question: BlobQuestion): Promise<OpenBlob> {
     const { fills, catalog } = this.#options;
     const { upstream, repository, digest } = question;
-    this.#absences.check(keyOf(question));
+    this.#absences.check(keyOf(question, question.digest));
     const start = await fills.begin({
       digest,
       origin: { upstream: upstream.host, repository },
@@ -214,17 +212,16 @@ export class Blobs {
   async #prove(question: BlobQuestion): Promise<{ size: number | undefined } | 'named'> {
     const { permission } = this.#options;
     const { upstream, repository, digest } = question;
-    this.#absences.check(keyOf(question));
+    this.#absences.check(keyOf(question, question.digest));
     try {
-      const head = await this.#proving.run(keyOf(question), () =>
+      const head = await this.#proving.run(keyOf(question, question.digest), () =>
         upstream.client.headBlob(repository, digest),
       ).result;
       if (!head) throw this.#absent(question);
       this.#grant(question);
       return head;
     } catch (error) {
-      if (cannotSay(error) && permission.isNamed({ upstream: upstream.host, name: repository }, digest))
-        return 'named';
+      if (cannotSay(error) && permission.isNamed(repositoryOf(question), digest)) return 'named';
       throw error;
     }
   }
@@ -234,15 +231,7 @@ export class Blobs {
   }
 
   #absent(question: BlobQuestion): Error {
-    const error = blobUnknown(nameOf(question));
-    return this.#absences.remember(keyOf(question), error, question.upstream.notFoundTtlMs);
+    const error = blobUnknown(keyOf(question, question.digest));
+    return this.#absences.remember(keyOf(question, question.digest), error, question.upstream.notFoundTtlMs);
   }
-}
-
-function keyOf({ upstream, repository, digest }: BlobQuestion): string {
-  return `${upstream.host}/${repository}@${digest}`;
-}
-
-function nameOf(question: BlobQuestion): string {
-  return keyOf(question);
 }
