@@ -23,7 +23,12 @@ export function createLogger({ level, format }: LogOptions): { log: Logger; flus
   const destination =
     format === 'text'
       ? {
-          stream: pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' }),
+          stream: pretty({
+            sync: true,
+            singleLine: true,
+            ignore: 'pid,hostname',
+            translateTime: 'SYS:HH:MM:ss.l',
+          }),
           flush: () => undefined,
         }
       : bufferedStdout();

@@ -103,25 +103,23 @@ async function run(config: Config, version: string): Promise<void> {
   flush();
 }
 
-function announce(daemon: Daemon, { upstreams, defaultUpstream, storage }: Config, log: Logger): void {
-  const { listen, admin, store, version, isOffline } = daemon.status();
+/** Says where hubcap listens, what it mirrors, where it stores, and what Docker needs: one line or, for people, a few. */
+function announce(daemon: Daemon, config: Config, log: Logger): void {
+  const { listen, admin, store, directory, isOffline } = daemon.status();
   const daemonJson = JSON.stringify({ 'registry-mirrors': [listen] });
-  const url = upstreams.get(defaultUpstream)?.url.href;
-  log.info(
-    {
-      version,
-      listen,
-      admin,
-      mirrors: [...upstreams.keys()],
-      upstream: url,
-      directory: storage.directory,
-      stored: formatBytes(store.bytes),
-      maxSize: formatBytes(store.maxBytes),
-      ...(isOffline && { offline: true }),
-      daemonJson,
-    },
-    'ready',
-  );
+  const mirrors = [...config.upstreams.values()].map(({ host, url }) => `${host} (${url.href})`);
+  const [stored, maxSize] = [formatBytes(store.bytes), formatBytes(store.maxBytes)];
+  if (config.log.format === 'json') {
+    log.info({ listen, admin, mirrors, directory, stored, maxSize, isOffline, daemonJson }, 'ready');
+    return;
+  }
+  const lines = [
+    `hubcap listens on ${listen}, with metrics and status on ${admin}`,
+    `  mirrors  ${mirrors.join(', ')}${isOffline ? ', offline: nothing is asked' : ''}`,
+    `  stores   ${stored} of at most ${maxSize} in ${directory}`,
+    `  Docker   ${daemonJson}  in /etc/docker/daemon.json, then: systemctl reload docker`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 async function firstSignal(): Promise<string> {
@@ -136,7 +134,10 @@ async function explainStart(error: unknown, config: Config): Promise<unknown> {
   if (error instanceof DirectoryInUseError)
     return new ReportedError(await describeOwner(error, config), error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (error instanceof Error && /^(EACCES|EPERM|EROFS|ENOTDIR|ENOSPC|EIO|ERR_SQLITE_ERROR)$/.test(code)) {
+  if (
+    error instanceof Error &&
+    /^(EACCES|EPERM|EROFS|ENOENT|ENOTDIR|ENOSPC|EIO|ERR_SQLITE_ERROR)$/.test(code)
+  ) {
     return new ReportedError(
       `${directory} cannot be written (${error.message}): give this user the right to it, or choose another directory with --data DIR`,
       error,

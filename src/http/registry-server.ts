@@ -99,7 +99,7 @@ function fail({ response, isHead, record }: Exchange, error: unknown): void {
     return;
   }
   const shown = toClientError(error);
-  record.error = shown.cause ?? error;
+  record.error = shown.cause ?? shown.message;
   record.outcome = shown.status === 404 ? 'absent' : shown.code === 'DENIED' ? 'denied' : 'error';
   record.firstByteAt ??= performance.now();
   if (shown.status === 405 || shown.status === 414) response.shouldKeepAlive = false; // a body may follow

@@ -1,7 +1,7 @@
 /** Owns the registry's URL space: a request line becomes a typed route, or an error that says what is wrong. Pure. */
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { parseReference, parseRepository, type Reference, type Repository } from '../oci/reference.ts';
-import { invalid, nameUnknown, RegistryError } from '../oci/registry-error.ts';
+import { invalid, RegistryError } from '../oci/registry-error.ts';
 
 /** Looks names of upstreams up; nothing but what is configured is ever found. */
 export interface UpstreamNames<U> {
@@ -190,5 +190,11 @@ function readOnly(method: string): RegistryError {
 }
 
 function notFound(path: string): RegistryError {
-  return nameUnknown(`${path.slice(0, 200)} (hubcap serves the registry API below /v2/)`);
+  return new RegistryError(
+    `${JSON.stringify(path.slice(0, 200))} is nothing that a registry serves; see /v2/`,
+    {
+      code: 'NAME_UNKNOWN',
+      status: 404,
+    },
+  );
 }

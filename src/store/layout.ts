@@ -1,6 +1,6 @@
 /** Owns where things lie in the data directory, layout `v1`. */
-import { mkdir, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../oci/digest.ts';
 
 /** Everything that hubcap writes below the data directory. */
@@ -25,7 +25,7 @@ export class Layout {
 
   /** Makes the directories that must exist. @throws what the file system says */
   async create(): Promise<void> {
-    for (const path of [this.blobs, this.fills]) await mkdir(path, { recursive: true, mode: 0o750 });
+    for (const path of [this.blobs, this.fills]) await makeDirectory(path);
   }
 
   /** @returns the directory of stored blobs that share the digest's first two hex digits */
@@ -54,6 +54,22 @@ export class Layout {
 /** @returns the digest whose partial file has this name, undefined for any other file */
 export function digestOfPartial(fileName: string): Digest | undefined {
   return parseDigest(fileName.replace('-', ':'));
+}
+
+/** Makes a directory and its parents. `mkdir` with `recursive` never ends where a parent cannot exist (/proc). */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o750 });
+  } catch (error) {
+    if (isThere(error) && (await stat(path)).isDirectory()) return;
+    if (!isMissing(error) || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o750 });
+  }
+}
+
+function isThere(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
 }
 
 /** Makes a rename or an unlink in the directory durable. */
