@@ -36,6 +36,7 @@ export function createLogger({ level, format }: LogOptions): { log: Logger; flus
     level,
     base: null,
     redact: { paths: REDACTED, censor: '***' },
+    formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { error: describeError },
   };
