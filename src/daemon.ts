@@ -1,9 +1,11 @@
 /** Owns the making of a running daemon out of a configuration. The only place that constructs. */
+import type { Server } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import type { Control } from './admin/control-client.ts';
 import { describeStatus, listImages, type Status } from './admin/status.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
-import { createRegistryServer } from './http/registry-server.ts';
+import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
 import { addressUrl, drain, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
@@ -33,85 +35,118 @@ export interface Daemon {
 const FLUSH_INTERVAL_MS = 5_000;
 const PROBE_INTERVAL_MS = 10_000;
 
+/** After upstreams are closed, what still runs ends at once; this bounds a fault of our own. */
+const SETTLE_DEADLINE_MS = 5_000;
+
 /**
  * Builds and starts a daemon. Upstreams are not contacted: it starts when all of them are down.
  * @throws StartError and what opening the data directory throws; nothing is left behind then
  */
 export async function startDaemon(config: Config, log: Logger, version: string): Promise<Daemon> {
-  const now = Date.now;
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
-  const { directory, maxBytes, minFreeBytes } = config.storage;
   const observer = observeStore(metrics, log, health);
-  const opened = await openDataDirectory({ directory, maxBytes, minFreeBytes, observer, now });
+  const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
+  const parts = assemble({ config, log, version, metrics, health, opened });
+  const { registry, admin, control, stop } = parts;
+  try {
+    await listenOn(registry.server, config.listen, 'listen');
+    await listenOn(admin, config.admin, 'admin');
+    await listenOnSocket(control, config.storage.directory, config.control);
+  } catch (error) {
+    await closeAll(parts, AbortSignal.abort());
+    throw error;
+  }
+  watchStore(metrics, opened, health);
+  const background = runBackground(parts);
+  return {
+    status: parts.status,
+    close: async (atOnce) => {
+      stop.abort();
+      const deadline = AbortSignal.any([atOnce, AbortSignal.timeout(config.http.drainMs)]);
+      await closeAll(parts, deadline, background);
+    },
+  };
+}
+
+interface Foundation {
+  config: Config;
+  log: Logger;
+  version: string;
+  metrics: Metrics;
+  health: DiskHealth;
+  opened: DataDirectory;
+}
+
+interface Parts extends Foundation {
+  upstreams: UpstreamEntry[];
+  table: UpstreamTable;
+  blobs: Blobs;
+  registry: RegistryServer;
+  admin: Server;
+  control: Server;
+  status: () => Status;
+  /** aborted when the daemon begins to stop */
+  stop: AbortController;
+}
+
+function assemble(foundation: Foundation): Parts {
+  const { config, log, version, metrics, health, opened } = foundation;
+  const now = Date.now;
   const upstreams = [...config.upstreams.values()].map((upstream) =>
     makeUpstream(upstream, config, metrics, now),
   );
+  const table = new UpstreamTable(upstreams, config.defaultUpstream);
   const stop = new AbortController();
-  const cleanups: (() => unknown)[] = [
-    () => opened.close(),
-    () => Promise.all(upstreams.map(({ client }) => client.close())),
-  ];
-  const closeAll = async (): Promise<void> => {
-    stop.abort();
-    while (cleanups.length > 0) await cleanups.pop()?.();
-  };
-  try {
-    const table = new UpstreamTable(upstreams, config.defaultUpstream);
-    const mirror = makeMirror(opened, config, now);
-    const registry = createRegistryServer({
-      ...mirror,
-      upstreams: table,
-      limits: config.http,
-      isDraining: () => stop.signal.aborted,
-      ended: observeRequests(metrics, log),
+  const mirror = makeMirror(opened, config, now);
+  const registry = createRegistryServer({
+    ...mirror,
+    upstreams: table,
+    limits: config.http,
+    isDraining: () => stop.signal.aborted,
+    ended: observeRequests(metrics, log),
+  });
+  const startedAtMs = now();
+  const status = (): Status =>
+    describeStatus({
+      ...opened,
+      version,
+      startedAtMs,
+      listen: addressUrl(registry.server),
+      admin: addressUrl(admin),
+      directory: config.storage.directory,
+      isOffline: () => config.offline,
+      isWritable: () => health.isWritable,
+      upstreams,
+      defaultUpstream: config.defaultUpstream,
+      now,
     });
-    const startedAtMs = now();
-    const status = (): Status =>
-      describeStatus({
-        ...opened,
-        version,
-        startedAtMs,
-        listen: addressUrl(registry),
-        admin: addressUrl(admin),
-        directory,
-        isOffline: () => config.offline,
-        isWritable: () => health.isWritable,
-        upstreams,
-        defaultUpstream: config.defaultUpstream,
-        now,
-      });
-    const services = {
-      metrics: metrics.registry,
-      status,
-      images: () => listImages(opened.catalog, opened.store),
-      notReady: async () => reasonsNotReady(stop.signal, opened, health),
-      log,
-    };
-    const admin = createAdminServer(services);
-    const control = createControlServer(services);
-    await listenOn(registry, config.listen, 'listen');
-    cleanups.push(() => drain(registry, AbortSignal.abort()));
-    await listenOn(admin, config.admin, 'admin');
-    cleanups.push(() => drain(admin, AbortSignal.abort()));
-    cleanups.push(await listenOnSocket(control, directory, config.control));
-    watchStore(metrics, opened, health);
-    runBackground(opened, health, stop.signal, log, () =>
-      resumePartials(opened.partials, table, mirror.blobs, stop.signal),
-    );
-    return {
-      status,
-      close: async (atOnce) => {
-        stop.abort();
-        const deadline = AbortSignal.any([atOnce, AbortSignal.timeout(config.http.drainMs)]);
-        await Promise.all([drain(registry, deadline), opened.fills.close(deadline)]);
-        await closeAll();
-      },
-    };
-  } catch (error) {
-    await closeAll();
-    throw error;
-  }
+  const services = {
+    metrics: metrics.registry,
+    status,
+    images: () => listImages(opened.catalog, opened.store),
+    notReady: () => reasonsNotReady(stop.signal, opened, health),
+    log,
+  };
+  const admin = createAdminServer(services);
+  const control = createControlServer(services);
+  return { ...foundation, upstreams, table, blobs: mirror.blobs, registry, admin, control, status, stop };
+}
+
+/**
+ * From the outside in: clients, then upstreams, then the directory. The directory goes last, when nothing that
+ * began before can come back to it.
+ */
+async function closeAll(parts: Parts, deadline: AbortSignal, background?: Promise<void>): Promise<void> {
+  const { registry, admin, control, opened, upstreams, stop, log } = parts;
+  stop.abort();
+  await Promise.all([drain(registry.server, deadline), opened.fills.close(deadline)]);
+  await Promise.all([admin, control].map((server) => drain(server, AbortSignal.abort())));
+  await Promise.all(upstreams.map(({ client }) => client.close()));
+  const settled = Promise.all([registry.settled(), background]);
+  const isSettled = await Promise.race([settled, wait(SETTLE_DEADLINE_MS, 'late', { ref: false })]);
+  if (isSettled === 'late') log.error('something does not end: the data directory is closed all the same');
+  opened.close();
 }
 
 /**
@@ -120,8 +155,8 @@ export async function startDaemon(config: Config, log: Logger, version: string):
  */
 export async function openLocalControl(config: Config, version: string): Promise<Control> {
   const now = Date.now;
-  const { directory, maxBytes, minFreeBytes } = config.storage;
-  const opened = await openDataDirectory({ directory, maxBytes, minFreeBytes, observer: SILENT, now });
+  const { directory } = config.storage;
+  const opened = await openDataDirectory({ ...config.storage, observer: SILENT, now });
   return {
     status: async () =>
       describeStatus({
@@ -196,36 +231,26 @@ function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: D
   });
 }
 
-/** What goes on beside serving, until `stop`. None of it may end the process. */
-function runBackground(
-  opened: DataDirectory,
-  health: DiskHealth,
-  stop: AbortSignal,
-  log: Logger,
-  resume: () => Promise<void>,
-): void {
-  const every = (intervalMs: number, what: string, work: () => Promise<void> | void): void => {
-    const timer = setInterval(async () => {
-      try {
-        await work();
-      } catch (error) {
-        log.warn({ error }, what);
-      }
+/** What goes on beside serving, until the daemon stops. None of it may end the process; it never rejects. */
+async function runBackground({ opened, health, stop, log, table, blobs }: Parts): Promise<void> {
+  const every = (intervalMs: number, what: string, work: () => Promise<void>): void => {
+    const timer = setInterval(() => {
+      work().catch((error: unknown) => log.warn({ error }, what));
     }, intervalMs);
     timer.unref();
-    stop.addEventListener('abort', () => clearInterval(timer), { once: true });
+    stop.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
   };
-  every(FLUSH_INTERVAL_MS, 'last uses could not be written', () => opened.flush());
+  every(FLUSH_INTERVAL_MS, 'last uses could not be written', async () => opened.flush());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     if (!health.isWritable) await opened.store.probe();
   });
   if (opened.setAside)
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
-  opened
-    .reconcile(stop)
-    .then((report) => log.debug(report, 'catalog and files agree'))
-    .then(resume)
-    .catch((error: unknown) => {
-      if (!stop.aborted) log.warn({ error }, 'catalog and files could not be compared');
-    });
+  try {
+    const report = await opened.reconcile(stop.signal);
+    log.debug(report, 'catalog and files agree');
+    await resumePartials(opened.partials, table, blobs, stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) log.warn({ error }, 'catalog and files could not be compared');
+  }
 }

@@ -31,14 +31,13 @@ export async function listenOn(server: Server, address: Address, option: 'listen
 /**
  * Binds the control socket at the best place that takes it. The data directory's lock is held: a socket that is
  * there has no daemon behind it.
- * @returns closes and removes it
  * @throws StartError
  */
 export async function listenOnSocket(
   server: Server,
   directory: string,
   override: string | undefined,
-): Promise<() => Promise<void>> {
+): Promise<void> {
   const failures: unknown[] = [];
   for (const path of controlPaths(directory, override)) {
     try {
@@ -47,7 +46,7 @@ export async function listenOnSocket(
       await unlink(path).catch(() => undefined); // most often there is none; bind says what else is wrong
       await bind(server, { path });
       await chmod(path, 0o600);
-      return async () => await drain(server, AbortSignal.abort());
+      return;
     } catch (error) {
       failures.push(error);
     }

@@ -14,7 +14,6 @@ type BlobRoute = Extract<Route<MirroredUpstream>, { kind: 'blob' }>;
 export interface BlobServices {
   blobs: Blobs;
   buffers: BufferPool;
-  idleMs: number;
 }
 
 /** distribution-spec, "Pulling blobs"; RFC 9110 §14 for ranges. @throws RegistryError */
@@ -67,7 +66,7 @@ async function send(
   route: BlobRoute,
   { outcome, source, reader }: OpenBlob,
   wanted: WantedRange,
-  { buffers, idleMs }: BlobServices,
+  { buffers }: BlobServices,
 ): Promise<void> {
   const { response, record } = exchange;
   const headers = headersOf(route, outcome);
@@ -81,7 +80,8 @@ async function send(
   if (source !== 'store') response.flushHeaders();
   await sendBlob(response, reader, part, {
     buffers,
-    idleMs,
+    isArriving: source !== 'store',
+    idleMs: exchange.idleMs,
     onSent: (bytes) => {
       record.bytes += bytes;
     },

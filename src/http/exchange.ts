@@ -24,6 +24,8 @@ export interface Exchange {
   request: IncomingMessage;
   response: ServerResponse;
   isHead: boolean;
+  /** a client that takes nothing for this long is let go */
+  idleMs: number;
   record: RequestRecord;
 }
 
@@ -41,14 +43,15 @@ export function newRecord(): RequestRecord {
   };
 }
 
-/** Sends the head of the answer. */
+/** Sends the head of the answer. From here on the client must take what it is given. */
 export function sendHead(
-  { response, record }: Exchange,
+  { response, record, idleMs }: Exchange,
   status: number,
   headers: Record<string, string | number>,
 ): void {
   response.writeHead(status, headers);
   record.firstByteAt = performance.now();
+  response.socket?.setTimeout(idleMs);
 }
 
 /** @returns whether the client has this content already (RFC 9110 §13.1.2) */

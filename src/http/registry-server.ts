@@ -29,8 +29,15 @@ export interface RegistryServerOptions {
 
 const MAX_HEADER_BYTES = 16 * 1024;
 
-/** @returns a server that is not listening yet */
-export function createRegistryServer(options: RegistryServerOptions): Server {
+export interface RegistryServer {
+  /** not listening yet */
+  server: Server;
+  /** Resolves when no request is being answered; a client that left does not end the work for it. */
+  settled(): Promise<void>;
+}
+
+export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
+  const running = new Set<Promise<void>>();
   const { limits } = options;
   const buffers = new BufferPool();
   const server = createServer({
@@ -44,7 +51,14 @@ export function createRegistryServer(options: RegistryServerOptions): Server {
   server.maxConnections = limits.maxConnections;
   server.on('clientError', answerUnparsable);
   server.on('request', (request, response) => {
-    const exchange: Exchange = { request, response, isHead: request.method === 'HEAD', record: newRecord() };
+    const isHead = request.method === 'HEAD';
+    const exchange: Exchange = {
+      request,
+      response,
+      isHead,
+      idleMs: limits.idleTimeoutMs,
+      record: newRecord(),
+    };
     const startedAt = performance.now();
     if (options.isDraining()) response.shouldKeepAlive = false;
     response.once('close', () => {
@@ -55,9 +69,15 @@ export function createRegistryServer(options: RegistryServerOptions): Server {
         isAborted: !response.writableFinished,
       });
     });
-    answer(exchange, options, buffers).catch((error: unknown) => fail(exchange, error));
+    const answered = answer(exchange, options, buffers)
+      .catch((error: unknown) => fail(exchange, error))
+      .finally(() => running.delete(answered));
+    running.add(answered);
   });
-  return server;
+  const settled = async (): Promise<void> => {
+    await Promise.all(running);
+  };
+  return { server, settled };
 }
 
 async function answer(
@@ -74,11 +94,7 @@ async function answer(
     case 'manifest':
       return await answerManifest(exchange, route, options.manifests);
     case 'blob':
-      return await answerBlob(exchange, route, {
-        blobs: options.blobs,
-        buffers,
-        idleMs: options.limits.idleTimeoutMs,
-      });
+      return await answerBlob(exchange, route, { blobs: options.blobs, buffers });
     case 'tags':
       return await answerTags(exchange, route, options.listings);
     case 'referrers':
@@ -93,7 +109,7 @@ async function answer(
   }
 }
 
-function fail({ response, isHead, record }: Exchange, error: unknown): void {
+function fail({ response, isHead, record, idleMs }: Exchange, error: unknown): void {
   if (error instanceof ClientGoneError || response.destroyed) {
     response.destroy();
     return;
@@ -103,6 +119,7 @@ function fail({ response, isHead, record }: Exchange, error: unknown): void {
   record.outcome = shown.status === 404 ? 'absent' : shown.code === 'DENIED' ? 'denied' : 'error';
   record.firstByteAt ??= performance.now();
   if (shown.status === 405 || shown.status === 414) response.shouldKeepAlive = false; // a body may follow
+  response.socket?.setTimeout(idleMs);
   sendError(response, shown, isHead);
 }
 

@@ -5,6 +5,8 @@ import type { BufferPool } from './buffers.ts';
 
 export interface SendOptions {
   buffers: BufferPool;
+  /** whether the content is on its way from upstream */
+  isArriving: boolean;
   /** a client that takes nothing for this long is let go */
   idleMs: number;
   onSent: (bytes: number) => void;
@@ -26,14 +28,14 @@ export async function sendBlob(
   response: ServerResponse,
   reader: BlobReader,
   { start, end }: { start: number; end: number | undefined },
-  { buffers, idleMs, onSent }: SendOptions,
+  { buffers, isArriving, idleMs, onSent }: SendOptions,
 ): Promise<void> {
-  let filling = buffers.lease();
-  let draining = buffers.lease();
+  let filling = buffers.lease(isArriving);
+  let draining = buffers.lease(isArriving);
   const { socket } = response;
+  socket?.setTimeout(0); // waiting for upstream is not the client's fault
   let position = start;
   let sending: Promise<void> = Promise.resolve();
-  let isIdle = true;
   try {
     while (end === undefined || position < end) {
       const wanted = end === undefined ? filling : filling.subarray(0, end - position);
@@ -42,9 +44,8 @@ export async function sendBlob(
       if (bytes === 0) break;
       position += bytes;
       socket?.setTimeout(idleMs);
-      isIdle = false;
       sending = write(response, wanted.subarray(0, bytes)).then(() => {
-        socket?.setTimeout(0); // waiting for upstream is not the client's fault
+        socket?.setTimeout(0);
         onSent(bytes);
       });
       sending.catch(() => undefined); // awaited in the next turn
@@ -52,10 +53,10 @@ export async function sendBlob(
     }
     await sending;
     if (end !== undefined && position < end) throw new Error(`content ended ${end - position} bytes early`);
+    socket?.setTimeout(idleMs);
     response.end();
   } finally {
     await sending.catch(() => undefined); // thrown already, or about to be; a buffer is not free before
-    if (!isIdle) socket?.setTimeout(0);
     buffers.giveBack(filling);
     buffers.giveBack(draining);
   }

@@ -132,13 +132,11 @@ export class Blobs {
     });
     switch (start.kind) {
       case 'absent':
-        // What was joined may have been another repository's question: it says nothing about this one.
-        if (start.joined) return await this.#fill(question);
         throw this.#absent(question);
       case 'stored':
         return await this.#open(question);
       case 'bypass':
-        return { outcome: 'bypass', source: 'bypass', reader: await this.#pass(question, 0) };
+        return { outcome: 'bypass', source: 'bypass', reader: await this.#pass(question) };
       case 'fill':
         return await this.#tail(question, start);
     }
@@ -184,7 +182,7 @@ export class Blobs {
           if (!(error instanceof StorageError) || isPassing || !isOpen) throw error;
           isPassing = true;
           current.close();
-          current = await this.#pass(question, position);
+          current = await this.#pass(question);
           if (!isOpen) current.close();
           return await current.read(buffer, position);
         }
@@ -196,13 +194,13 @@ export class Blobs {
     };
   }
 
-  async #pass(question: BlobQuestion, position: number): Promise<BlobReader> {
+  async #pass(question: BlobQuestion): Promise<BlobReader> {
     const { upstream, repository, digest } = question;
     const abort = new AbortController();
     const download = await upstream.client.download(repository, digest, 0, abort.signal);
     if (!download) throw this.#absent(question);
     this.#grant(question);
-    return passingReader(digest, download, position, () => abort.abort());
+    return passingReader(digest, download, () => abort.abort());
   }
 
   /**

@@ -5,6 +5,7 @@ import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.t
 import { BatchWriter } from './batch-writer.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { DigestMismatchError, OversizeError, StorageError, StoreClosingError } from './errors.ts';
+import { RecentChunks } from './recent-chunks.ts';
 
 /** Bytes on their way from upstream. */
 export interface FillInput {
@@ -29,6 +30,8 @@ export interface FillOptions {
   onWritten: (bytes: number) => void;
   /** makes room for content whose size upstream does not say; false where there is none */
   makeRoom: (bytes: number) => Promise<boolean>;
+  /** how much of the end may be kept in memory now, for the readers that keep pace */
+  recentBytes: () => number;
   abort: AbortController;
 }
 
@@ -52,6 +55,7 @@ export class Fill {
   readonly proven: Promise<number>;
   readonly #options: FillOptions;
   readonly #waiters = new Set<() => void>();
+  readonly #recent = new RecentChunks();
   #hash: Hash;
   #foundDigest: Digest | undefined;
   #frontier = 0;
@@ -104,7 +108,7 @@ export class Fill {
         }
         if (!isOpen) throw new Error('the reader was closed');
         const length = Math.min(buffer.length, this.#released - position);
-        if (length > 0) return (await this.#options.file.read(buffer, 0, length, position)).bytesRead;
+        if (length > 0) return await this.#readInto(buffer, position, length);
         if (this.#ended !== undefined && this.#ended !== 'complete') throw this.#ended.error;
         return 0;
       },
@@ -117,6 +121,11 @@ export class Fill {
         this.#closeIfUnused().catch(() => undefined); // a failed close of a file that nobody uses loses nothing
       },
     };
+  }
+
+  async #readInto(buffer: Buffer, position: number, length: number): Promise<number> {
+    const copied = this.#recent.copy(buffer, position, length);
+    return copied > 0 ? copied : (await this.#options.file.read(buffer, 0, length, position)).bytesRead;
   }
 
   async #run(): Promise<number> {
@@ -153,11 +162,13 @@ export class Fill {
       this.#advance(bytes);
     });
     let received = this.#frontier;
+    this.#recent.reset(received);
     try {
       for await (const chunk of input.chunks) {
         received += chunk.length;
         await this.#fit(received);
         this.#hash.update(chunk);
+        this.#recent.push(chunk, this.#options.recentBytes());
         await writer.push(chunk);
       }
     } finally {

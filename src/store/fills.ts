@@ -39,10 +39,20 @@ export interface FillsOptions {
 /** No more than this many run at once; further ones are streamed past the store. */
 const MAX_RUNNING = 1024;
 
+interface Starting {
+  start: Promise<FillStart>;
+  origin: FillOrigin;
+  abort: AbortController;
+}
+
+/** Content at the frontiers that is kept in memory: of one fill, and of all together. */
+const MAX_RECENT_BYTES = 4 * 1024 * 1024;
+const ALL_RECENT_BYTES = 32 * 1024 * 1024;
+
 /** An entry lives from the first question to upstream until the content is in the store or given up. */
 export class Fills {
   readonly #options: FillsOptions;
-  readonly #starting = new Map<Digest, Promise<FillStart>>();
+  readonly #starting = new Map<Digest, Starting>();
   readonly #running = new Map<Digest, { fill: Fill; ended: Promise<FillResult> }>();
   #isClosing = false;
 
@@ -80,10 +90,11 @@ export class Fills {
     const running = this.#running.get(digest);
     if (running) return { kind: 'fill', ...running, joined: true };
     const starting = this.#starting.get(digest);
-    if (starting) return { ...(await starting), joined: true };
+    if (starting) return await this.#join(starting, request);
     if (this.#isClosing) throw new StoreClosingError();
-    const start = this.#start(request).finally(() => this.#starting.delete(digest));
-    this.#starting.set(digest, start);
+    const abort = new AbortController();
+    const start = this.#start(request, abort).finally(() => this.#starting.delete(digest));
+    this.#starting.set(digest, { start, origin: request.origin, abort });
     return { ...(await start), joined: false };
   }
 
@@ -94,21 +105,36 @@ export class Fills {
   async close(deadline: AbortSignal): Promise<void> {
     this.#isClosing = true;
     const stopAll = (): void => {
+      for (const { abort } of this.#starting.values()) abort.abort(new StoreClosingError());
       for (const { fill } of this.#running.values()) fill.stop();
     };
     if (deadline.aborted) stopAll();
     else deadline.addEventListener('abort', stopAll, { once: true });
+    await Promise.allSettled([...this.#starting.values()].map(({ start }) => start));
+    if (deadline.aborted) stopAll(); // what started meanwhile
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
     deadline.removeEventListener('abort', stopAll);
   }
 
-  async #start(request: FillRequest): Promise<FillStart> {
+  /** That one repository lacks the content, or is refused it, says nothing about another one: that asks for itself. */
+  async #join({ start, origin }: Starting, request: FillRequest): Promise<FillStart & { joined: boolean }> {
+    const isSame =
+      origin.upstream === request.origin.upstream && origin.repository === request.origin.repository;
+    try {
+      const started = await start;
+      if (isSame || started.kind !== 'absent') return { ...started, joined: true };
+    } catch (error) {
+      if (isSame) throw error;
+    }
+    return await this.begin(request);
+  }
+
+  async #start(request: FillRequest, abort: AbortController): Promise<FillStart> {
     const { store } = this.#options;
     // Between the caller's look into the store and this flight, another fill may have ended: look again.
     if (await isStored(store, request.digest)) return { kind: 'stored' };
     if (this.#running.size >= MAX_RUNNING) return { kind: 'bypass' };
     const found = store.partials.take(request.digest);
-    const abort = new AbortController();
     let reservation: Reservation | undefined;
     let file: FileHandle | undefined;
     try {
@@ -172,6 +198,7 @@ export class Fills {
       abort,
       onWritten: (bytes) => reservation.wrote(bytes),
       makeRoom: (bytes) => reservation.growTo(bytes),
+      recentBytes: () => Math.min(MAX_RECENT_BYTES, ALL_RECENT_BYTES / Math.max(1, this.#running.size)),
     });
     if ((fill.size ?? 0) > NOTE_FROM_BYTES) this.#note(request);
     const ended = this.#finish(request, fill, file, reservation);

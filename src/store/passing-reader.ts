@@ -5,23 +5,19 @@ import { DigestMismatchError } from './errors.ts';
 import { type FillInput, HELD_BACK_BYTES } from './fill.ts';
 
 /**
- * A reader over a download. Positions must follow each other from `startAt` on; what lies before is hashed and
- * not given out. The last bytes are held back until the digest is proven, as in a fill.
+ * A reader over a download. Positions must not go backwards; what lies between them is hashed and not given
+ * out. The last bytes are held back until the digest is proven, as in a fill.
  * @param input the whole content, from its first byte
  * @param stop ends the download
  */
-export function passingReader(
-  digest: Digest,
-  input: FillInput,
-  startAt: number,
-  stop: () => void,
-): BlobReader {
+export function passingReader(digest: Digest, input: FillInput, stop: () => void): BlobReader {
   const hash = hashFor(digest);
   const chunks = input.chunks[Symbol.asyncIterator]();
   const held: Buffer[] = [];
   let heldBytes = 0;
   let received = 0;
-  let toSkip = startAt;
+  let given = 0;
+  let toSkip = 0;
   let isProven = false;
 
   const receive = async (): Promise<void> => {
@@ -37,7 +33,7 @@ export function passingReader(
     held.push(value);
     heldBytes += value.length;
   };
-  const isReady = (): boolean => isProven || heldBytes - toSkip > HELD_BACK_BYTES;
+  const isReady = (): boolean => isProven || heldBytes > HELD_BACK_BYTES;
   const take = (buffer: Buffer, upTo: number): number => {
     let taken = 0;
     while (taken < upTo) {
@@ -52,7 +48,7 @@ export function passingReader(
     return taken;
   };
   const skip = (): void => {
-    const scratch = Buffer.allocUnsafe(HELD_BACK_BYTES);
+    const scratch = toSkip > 0 ? Buffer.allocUnsafe(HELD_BACK_BYTES) : Buffer.alloc(0);
     while (toSkip > 0) {
       const skipped = take(scratch, Math.min(toSkip, scratch.length));
       if (skipped === 0) return;
@@ -61,15 +57,15 @@ export function passingReader(
   };
   return {
     size: input.size,
-    read: async (buffer) => {
-      for (;;) {
-        skip();
-        if (toSkip === 0 && isReady()) break;
-        if (isProven) break;
-        await receive();
-      }
+    read: async (buffer, position) => {
+      if (position < given) throw new Error(`content that passes by cannot be read again from ${position}`);
+      toSkip = position - given;
+      given = position;
+      for (skip(); !isProven && (toSkip > 0 || !isReady()); skip()) await receive();
       const available = isProven ? heldBytes : heldBytes - HELD_BACK_BYTES;
-      return take(buffer, Math.min(buffer.length, available));
+      const taken = take(buffer, Math.min(buffer.length, available));
+      given += taken;
+      return taken;
     },
     close: stop,
   };

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Repository } from '../oci/reference.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
 import { basicAuthorization, type Credentials } from './credentials.ts';
+import type { Login } from './docker-config.ts';
 import { UpstreamError } from './errors.ts';
 import { trustedRealm } from './realm.ts';
 import type { TokenQuestion, Tokens } from './tokens.ts';
@@ -66,7 +67,7 @@ export class Authorizer {
   }
 
   async #answer(challenge: Challenge, repository: Repository): Promise<Authorization> {
-    const login = await this.#options.credentials.login();
+    const login = await this.#login();
     if (challenge.scheme === 'bearer') return await this.#bearer(challenge, repository, login);
     const { host } = this.#options.address;
     if (!login) {
@@ -79,10 +80,25 @@ export class Authorizer {
     return { header: basicAuthorization(login), reject: () => this.#options.credentials.forget() };
   }
 
+  async #login(): Promise<Login | undefined> {
+    const { host } = this.#options.address;
+    try {
+      return await this.#options.credentials.login();
+    } catch (error) {
+      // Going on anonymously would spend a limit that nobody meant to spend, and hide the mistake.
+      const why = error instanceof Error ? error.message : String(error);
+      throw new UpstreamError(`the credentials for ${host} cannot be had: ${why}`, {
+        reason: 'token',
+        host,
+        cause: error,
+      });
+    }
+  }
+
   async #bearer(
     { realm, service, scope }: Extract<Challenge, { scheme: 'bearer' }>,
     repository: Repository,
-    login: TokenQuestion['login'],
+    login: Login | undefined,
   ): Promise<Authorization> {
     const { address, realms, tokens, credentials } = this.#options;
     const url = trustedRealm(realm, address, realms);

@@ -89,6 +89,7 @@ function codeOf(error: unknown): string | undefined {
 function reasonOf(code: string | undefined, error: unknown): FailureReason {
   if (error instanceof Error && error.name === 'TimeoutError') return 'timeout';
   if (code === undefined) return 'reset';
+  if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return 'stopped';
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'dns';
   if (/^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL)$/.test(code)) return 'refused';
   if (/TIMEOUT|^ETIMEDOUT$/.test(code)) return 'timeout';
