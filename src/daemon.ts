@@ -204,7 +204,7 @@ function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, no
   const isOffline = (): boolean => config.offline;
   return {
     manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
-    blobs: new Blobs({ store, fills, catalog, permission, isOffline, now }),
+    blobs: new Blobs({ store, fills, permission, isOffline, now }),
     listings: new Listings({ catalog, isOffline, now }),
   };
 }

@@ -38,7 +38,7 @@ export function createLogger({ level, format }: LogOptions): { log: Logger; flus
     redact: { paths: REDACTED, censor: '***' },
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { error: describeError },
+    serializers: { error: (error: unknown) => describeError(error) },
   };
   return { log: pino(options, destination.stream), flush: destination.flush };
 }
@@ -56,8 +56,10 @@ function bufferedStdout(): { stream: DestinationStream; flush: () => void } {
   return { stream, flush: () => stream.flushSync() };
 }
 
+const MAX_CAUSES = 5;
+
 /** An error for a log line: its name, message and code, and those of its causes; a stack for our own faults alone. */
-export function describeError(error: unknown): Record<string, unknown> | string {
+export function describeError(error: unknown, depth = 0): Record<string, unknown> | string {
   if (!(error instanceof Error)) return String(error);
   const { name, message } = error;
   const isFault =
@@ -69,6 +71,6 @@ export function describeError(error: unknown): Record<string, unknown> | string 
     ...('code' in error && { code: error.code }),
     ...('reason' in error && typeof error.reason === 'string' && { reason: error.reason }),
     ...(isFault && { stack: error.stack }),
-    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
+    ...(error.cause !== undefined && depth < MAX_CAUSES && { cause: describeError(error.cause, depth + 1) }),
   };
 }

@@ -47,9 +47,19 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: Math.min(5_000, limits.headerTimeoutMs),
     noDelay: true,
+    requireHostHeader: false, // Node's own refusal is no OCI error: see `answer`
   });
   server.maxConnections = limits.maxConnections;
-  server.on('clientError', answerUnparsable);
+  const answering = new WeakMap<Duplex, number>();
+  server.on('clientError', (error, socket) => {
+    // What is written now would become a part of the answer that is on its way.
+    if ((answering.get(socket) ?? 0) > 0) socket.destroy();
+    else answerUnparsable(error, socket);
+  });
+  server.on('checkExpectation', (_request, response) => {
+    response.shouldKeepAlive = false;
+    sendError(response, badRequest('no expectation but 100-continue is met', 417), false);
+  });
   server.on('request', (request, response) => {
     const isHead = request.method === 'HEAD';
     const exchange: Exchange = {
@@ -61,7 +71,10 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
     };
     const startedAt = performance.now();
     if (options.isDraining()) response.shouldKeepAlive = false;
+    const { socket } = request;
+    answering.set(socket, (answering.get(socket) ?? 0) + 1);
     response.once('close', () => {
+      answering.set(socket, (answering.get(socket) ?? 1) - 1);
       const { firstByteAt } = exchange.record;
       options.ended(exchange, {
         durationMs: performance.now() - startedAt,
@@ -88,6 +101,9 @@ async function answer(
   const { request, response, record } = exchange;
   response.setHeader('docker-distribution-api-version', 'registry/2.0');
   response.setHeader('x-content-type-options', 'nosniff');
+  if (request.headers.host === undefined && request.httpVersion === '1.1') {
+    throw badRequest('the Host header is missing', 400);
+  }
   const line = { method: request.method ?? 'GET', url: request.url ?? '/', host: request.headers.host };
   const route = parseRoute<MirroredUpstream>(line, options.upstreams);
   switch (route.kind) {
@@ -107,6 +123,10 @@ async function answer(
       sendHead(exchange, 200, { 'content-type': 'application/json', 'content-length': 2 });
       response.end(exchange.isHead ? undefined : '{}');
   }
+}
+
+function badRequest(message: string, status: number): RegistryError {
+  return new RegistryError(message, { code: 'UNSUPPORTED', status });
 }
 
 function fail({ response, isHead, record, idleMs }: Exchange, error: unknown): void {
@@ -136,7 +156,7 @@ function answerUnparsable(error: Error, socket: Duplex): void {
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? [408, 'Request Timeout', 'the request did not arrive in time']
         : [400, 'Bad Request', 'this is no HTTP request'];
-  const body = errorBody(new RegistryError(String(message), { code: 'UNSUPPORTED', status: Number(status) }));
+  const body = errorBody(badRequest(String(message), Number(status)));
   const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
   socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
 }

@@ -4,7 +4,6 @@ import { blobUnknown, offlineUnknown } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { BlobReader } from '../store/blob-reader.ts';
-import type { Catalog } from '../store/catalog.ts';
 import type { DiskStore } from '../store/disk-store.ts';
 import { StorageError } from '../store/errors.ts';
 import type { FillStart, Fills } from '../store/fills.ts';
@@ -31,7 +30,6 @@ export interface OpenBlob {
 export interface BlobsOptions {
   store: DiskStore;
   fills: Fills;
-  catalog: Catalog;
   permission: Permission;
   isOffline: () => boolean;
   now: () => number;
@@ -78,7 +76,7 @@ export class Blobs {
   }
 
   async #open(question: BlobQuestion): Promise<OpenBlob> {
-    const { store, fills, permission, isOffline } = this.#options;
+    const { store, permission, isOffline } = this.#options;
     const { upstream, repository, digest } = question;
     let isHeld = permission.holds(upstream.host, repository, digest);
     let outcome: Outcome = 'hit';
@@ -86,7 +84,7 @@ export class Blobs {
       await this.#offline(question, store.sizeOf(digest));
       isHeld = true;
     }
-    if (!isHeld && (store.sizeOf(digest) !== undefined || fills.isRunning(digest))) {
+    if (!isHeld && store.sizeOf(digest) !== undefined) {
       outcome = (await this.#prove(question)) === 'named' ? 'stale' : 'hit';
       isHeld = true;
     }
@@ -117,13 +115,12 @@ export class Blobs {
   }
 
   async #fill(question: BlobQuestion): Promise<OpenBlob> {
-    const { fills, catalog } = this.#options;
+    const { fills } = this.#options;
     const { upstream, repository, digest } = question;
     this.#absences.check(keyOf(question, question.digest));
     const start = await fills.begin({
       digest,
       origin: { upstream: upstream.host, repository },
-      expectedSize: catalog.expectedSize(digest),
       open: async (from, signal) => {
         const download = await upstream.client.download(repository, digest, from, signal);
         if (download) this.#grant(question);

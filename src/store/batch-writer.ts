@@ -66,6 +66,7 @@ export class BatchWriter {
     try {
       while (written < bytes) {
         const { bytesWritten } = await this.#file.writev(rest, this.#position);
+        if (bytesWritten === 0) throw new Error('the disk takes no bytes');
         written += bytesWritten;
         this.#position += bytesWritten;
         if (written < bytes) rest = [Buffer.concat(rest).subarray(bytesWritten)]; // a short write: rare

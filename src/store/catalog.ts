@@ -46,9 +46,12 @@ export class Catalog {
   readonly #database: DatabaseSync;
   readonly #repositoryIds = new LRUCache<string, number>({ max: 10_000 });
   readonly #statements: ReturnType<typeof prepareAll>;
+  readonly #writeFailed: (error: unknown) => void;
 
-  constructor(database: DatabaseSync) {
+  /** @param writeFailed told instead of an exception: who can be served is, whether or not it can be noted */
+  constructor(database: DatabaseSync, writeFailed: (error: unknown) => void) {
     this.#database = database;
+    this.#writeFailed = writeFailed;
     this.#statements = prepareAll(database);
   }
 
@@ -67,19 +70,15 @@ export class Catalog {
   /** Notes what upstream said a tag is, where that manifest is stored: the tag goes with it. */
   setTag(repository: RepositoryName, tag: Tag, state: TagState): void {
     const { digest, mediaType, size, checkedAtMs } = state;
-    this.#statements.upsertTag.run(
-      this.#makeId(repository),
-      tag,
-      digest,
-      mediaType,
-      size ?? null,
-      checkedAtMs,
-    );
+    this.#write(() => {
+      const id = this.#makeId(repository);
+      this.#statements.upsertTag.run(id, tag, digest, mediaType, size ?? null, checkedAtMs);
+    });
   }
 
   /** Forgets a tag that upstream no longer has. */
   deleteTag(repository: RepositoryName, tag: Tag): void {
-    this.#statements.deleteTag.run(this.#idOf(repository), tag);
+    this.#write(() => this.#statements.deleteTag.run(this.#idOf(repository), tag));
   }
 
   /** @returns up to `limit` tags of the repository after `last`, in order */
@@ -99,7 +98,10 @@ export class Catalog {
 
   /** Notes that upstream proved that the repository holds the digest. @returns false where it is not stored */
   grant(repository: RepositoryName, digest: Digest, nowMs: number): boolean {
-    return this.#statements.upsertHolding.run(this.#makeId(repository), digest, nowMs).changes > 0;
+    const noted = this.#write(() =>
+      this.#statements.upsertHolding.run(this.#makeId(repository), digest, nowMs),
+    );
+    return noted !== undefined && noted.changes > 0;
   }
 
   /** @returns whether a manifest that the repository holds names the digest (as content, not as a foreign layer) */
@@ -109,28 +111,16 @@ export class Catalog {
 
   /** Notes a stored manifest and what it names. */
   addManifest(digest: Digest, manifest: Manifest): void {
-    this.#database.exec('BEGIN');
-    try {
-      this.#statements.upsertManifest.run(digest, manifest.mediaType);
-      manifest.children.forEach((child, position) => {
-        const { role, size, foreign, platform } = child;
-        const text =
-          platform && [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
-        this.#statements.upsertLink.run(
-          digest,
-          position,
-          child.digest,
-          role,
-          size,
-          foreign ? 1 : 0,
-          text ?? null,
-        );
-      });
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
-    }
+    this.#write(() => {
+      this.#database.exec('BEGIN');
+      try {
+        this.#insertManifest(digest, manifest);
+        this.#database.exec('COMMIT');
+      } catch (error) {
+        this.#database.exec('ROLLBACK');
+        throw error;
+      }
+    });
   }
 
   /** @returns the media type that a stored manifest is served as, undefined where the digest is no known manifest */
@@ -164,10 +154,22 @@ export class Catalog {
     }));
   }
 
-  /** @returns the size that some known manifest gives for the digest, in bytes */
-  expectedSize(digest: Digest): number | undefined {
-    const row = this.#statements.selectExpectedSize.get(digest);
-    return row && Number(row.size);
+  #insertManifest(digest: Digest, manifest: Manifest): void {
+    this.#statements.upsertManifest.run(digest, manifest.mediaType);
+    manifest.children.forEach(({ digest: child, role, size, foreign, platform }, position) => {
+      const text =
+        platform && [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
+      this.#statements.upsertLink.run(digest, position, child, role, size, foreign ? 1 : 0, text ?? null);
+    });
+  }
+
+  #write<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#writeFailed(error);
+      return undefined;
+    }
   }
 
   #makeId(repository: RepositoryName): number {
@@ -235,7 +237,6 @@ function prepareAll(database: DatabaseSync) {
       `SELECT l.child, l.role, l.size, l.platform, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child
        WHERE l.parent = ? ORDER BY l.position`,
     ),
-    selectExpectedSize: prepare('SELECT size FROM links WHERE child = ? LIMIT 1'),
     listImages: prepare(
       `SELECT r.upstream, r.name, t.tag, t.digest, t.media_type, t.checked_at
          FROM tags t JOIN repositories r ON r.id = t.repository

@@ -53,8 +53,16 @@ export class ContentIndex {
 
   /** Notes a use; cheap, for the path of every hit. */
   use(digest: Digest, nowMs: number): void {
+    this.#uses.delete(digest); // to the end: the oldest are at the front
     this.#uses.set(digest, nowMs);
-    if (this.#uses.size >= ContentIndex.#MAX_PENDING_USES) this.flushUses();
+    if (this.#uses.size < ContentIndex.#MAX_PENDING_USES) return;
+    try {
+      this.flushUses();
+    } catch {
+      // A catalog that cannot be written must not fail a read. The next flush tells; the oldest use is given up.
+      const [oldest] = this.#uses.keys();
+      if (oldest !== undefined) this.#uses.delete(oldest);
+    }
   }
 
   /** Writes the pending last uses in one transaction. */
@@ -96,7 +104,7 @@ export class ContentIndex {
   totals(blockBytes: number): { objects: number; bytes: number } {
     const row = this.#database
       .prepare('SELECT count(*) AS objects, coalesce(sum((size + ?1 - 1) / ?1 * ?1), 0) AS bytes FROM blobs')
-      .get(blockBytes);
+      .get(BigInt(blockBytes)); // a number is bound as REAL, and the division would not be one of integers
     return { objects: Number(row?.objects ?? 0), bytes: Number(row?.bytes ?? 0) };
   }
 

@@ -4,6 +4,7 @@ import { Catalog } from './catalog.ts';
 import { openCatalogFile } from './catalog-schema.ts';
 import { ContentIndex } from './content-index.ts';
 import { DiskStore, type StoreObserver } from './disk-store.ts';
+import { StorageError } from './errors.ts';
 import { Fills } from './fills.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
@@ -53,7 +54,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     const partials = await store.partials.find();
     return {
       layout,
-      catalog: new Catalog(database),
+      catalog: new Catalog(database, (error) =>
+        observer.storageFailed(new StorageError('writing the catalog', error)),
+      ),
       store,
       fills: new Fills({ store, layout, observer }),
       partials,

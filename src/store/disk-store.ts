@@ -41,6 +41,7 @@ export class DiskStore {
   readonly #options: DiskStoreOptions;
   #objects = 0;
   #sequence = 0;
+  readonly #removing = new Set<Digest>();
 
   constructor(options: DiskStoreOptions) {
     this.#options = options;
@@ -70,16 +71,21 @@ export class DiskStore {
   async open(digest: Digest): Promise<BlobReader | undefined> {
     const file = await this.#openFile(digest);
     if (!file) return undefined;
-    const { size } = await file.stat();
-    const expected = this.#options.index.sizeOf(digest);
-    if (expected !== undefined && expected !== size) {
+    try {
+      const { size } = await file.stat();
+      const expected = this.#options.index.sizeOf(digest);
+      if (expected === undefined || expected === size) {
+        if (expected === undefined) this.adopt(digest, size);
+        this.#options.index.use(digest, this.#options.now());
+        return storedReader(file, size);
+      }
+    } catch (error) {
       await file.close();
-      await this.remove(digest, 'damaged');
-      return undefined;
+      throw this.#failed('opening content', error);
     }
-    if (expected === undefined) this.adopt(digest, size);
-    this.#options.index.use(digest, this.#options.now());
-    return storedReader(file, size);
+    await file.close();
+    await this.remove(digest, 'damaged');
+    return undefined;
   }
 
   /** Reads stored content whole. @param maxBytes more than this is not read: a manifest is small */
@@ -130,7 +136,11 @@ export class DiskStore {
       throw this.#failed('storing content', error);
     }
     reservation.release();
-    this.adopt(digest, body.length);
+    try {
+      this.adopt(digest, body.length);
+    } catch (error) {
+      throw this.#failed('noting content in the catalog', error);
+    }
     return true;
   }
 
@@ -142,7 +152,12 @@ export class DiskStore {
     } catch (error) {
       throw this.#failed('storing a fill', error);
     }
-    this.adopt(digest, size);
+    try {
+      this.adopt(digest, size);
+    } catch (error) {
+      await unlink(this.#options.layout.blob(digest)).catch(() => undefined); // else it is found at the next start
+      throw this.#failed('noting a fill in the catalog', error);
+    }
     this.#options.observer.storageWorks();
   }
 
@@ -154,34 +169,47 @@ export class DiskStore {
     this.#objects += 1;
   }
 
-  /** Removes content; readers that have it open keep reading. @returns its size in bytes, 0 where it was unknown */
+  /**
+   * Removes content; readers that have it open keep reading.
+   * @returns its size in bytes, 0 where it was unknown
+   * @throws StorageError where the disk refuses; the content is then as it was, or met as missing
+   */
   async remove(digest: Digest, reason: RemovalReason): Promise<number> {
     const size = this.#options.index.sizeOf(digest);
-    if (size === undefined) return 0;
-    this.#options.index.remove(digest);
-    this.#objects -= 1;
+    if (size === undefined || this.#removing.has(digest)) return 0;
+    this.#removing.add(digest);
     this.ledger.deleting(size);
     try {
-      await unlink(this.#options.layout.blob(digest));
+      // The file first: on a full disk the catalog can note nothing before there is room again.
+      await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
+      this.#options.index.remove(digest);
     } catch (error) {
-      if (!isMissing(error)) this.#failed('removing content', error);
+      this.ledger.found(size);
+      throw this.#failed('removing content', error);
     } finally {
+      this.#removing.delete(digest);
       this.ledger.deleted(size);
     }
+    this.#objects -= 1;
     this.#options.observer.removed(reason, size);
     return size;
   }
 
-  /** @returns what unprivileged writers may still use of the file system, bytes */
+  /** @returns what unprivileged writers may still use of the file system, bytes. @throws StorageError */
   async freeBytes(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#options.layout.root);
-    return bavail * bsize;
+    try {
+      const { bavail, bsize } = await statfs(this.#options.layout.root);
+      return bavail * bsize;
+    } catch (error) {
+      throw this.#failed('asking for the free space', error);
+    }
   }
 
   /** Tries the disk. @throws StorageError where it cannot be written */
   async probe(): Promise<void> {
     const path = join(this.#options.layout.fills, `probe-${process.pid}`);
     try {
+      await this.#options.layout.create(); // somebody may have removed the directory
       await writeDurably(path, Buffer.from('hubcap'));
       await unlink(path);
     } catch (error) {
@@ -229,6 +257,10 @@ export class DiskStore {
   }
 }
 
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}
+
 async function writeDurably(path: string, body: Buffer): Promise<void> {
   const file = await open(path, 'w', 0o640);
   try {
@@ -250,7 +282,9 @@ function storedReader(file: FileHandle, size: number): BlobReader {
       if (length <= 0) return 0;
       const read = file.read(buffer, 0, length, position);
       reading = read;
-      return (await read).bytesRead;
+      const { bytesRead } = await read;
+      if (bytesRead === 0) throw new StorageError('reading content', new Error('the file became shorter'));
+      return bytesRead;
     },
     close: () => {
       if (!isOpen) return;

@@ -81,6 +81,10 @@ export class Fill {
     return this.#readers;
   }
 
+  get hasFailed(): boolean {
+    return this.#ended !== undefined && this.#ended !== 'complete';
+  }
+
   /** Ends the download; the file keeps what it has. */
   stop(): void {
     this.#options.abort.abort(new StoreClosingError());
@@ -89,6 +93,7 @@ export class Fill {
   /** The owner has moved the file to its place or given it up: closed once the last reader leaves. */
   async letGo(): Promise<void> {
     this.#isRunning = false;
+    this.#recent.reset(this.#frontier);
     await this.#closeIfUnused();
   }
 

@@ -25,8 +25,6 @@ export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stoppe
 export interface FillRequest {
   digest: Digest;
   origin: FillOrigin;
-  /** bytes, as a manifest says: reserved before upstream is asked */
-  expectedSize: number | undefined;
   open: OpenInput;
 }
 
@@ -54,6 +52,8 @@ export class Fills {
   readonly #options: FillsOptions;
   readonly #starting = new Map<Digest, Starting>();
   readonly #running = new Map<Digest, { fill: Fill; ended: Promise<FillResult> }>();
+  /** also those that have left `#running` and still close their file: the directory must outlive them */
+  readonly #ending = new Set<Promise<FillResult>>();
   #isClosing = false;
 
   constructor(options: FillsOptions) {
@@ -88,7 +88,8 @@ export class Fills {
   async begin(request: FillRequest): Promise<FillStart & { joined: boolean }> {
     const { digest } = request;
     const running = this.#running.get(digest);
-    if (running) return { kind: 'fill', ...running, joined: true };
+    if (running && !running.fill.hasFailed) return { kind: 'fill', ...running, joined: true };
+    if (running) await running.ended; // it is being cleared away; whoever comes now starts afresh
     const starting = this.#starting.get(digest);
     if (starting) return await this.#join(starting, request);
     if (this.#isClosing) throw new StoreClosingError();
@@ -112,7 +113,7 @@ export class Fills {
     else deadline.addEventListener('abort', stopAll, { once: true });
     await Promise.allSettled([...this.#starting.values()].map(({ start }) => start));
     if (deadline.aborted) stopAll(); // what started meanwhile
-    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    await Promise.all(this.#ending);
     deadline.removeEventListener('abort', stopAll);
   }
 
@@ -131,37 +132,64 @@ export class Fills {
 
   async #start(request: FillRequest, abort: AbortController): Promise<FillStart> {
     const { store } = this.#options;
-    // Between the caller's look into the store and this flight, another fill may have ended: look again.
-    if (await isStored(store, request.digest)) return { kind: 'stored' };
+    const { digest } = request;
     if (this.#running.size >= MAX_RUNNING) return { kind: 'bypass' };
-    const found = store.partials.take(request.digest);
+    let found = 0;
     let reservation: Reservation | undefined;
     let file: FileHandle | undefined;
     try {
-      reservation = await store.ledger.reserve(request.expectedSize ?? found);
-      if (!reservation) return await this.#giveUp(request.digest, { kind: 'bypass' });
-      file = await this.#openPartial(request.digest, found);
+      // Between the caller's look into the store and this flight, another fill may have ended: look again.
+      if (await isStored(store, digest)) return { kind: 'stored' };
+      found = store.partials.take(digest);
+      reservation = await store.ledger.reserve(found);
+      file = reservation && (await this.#openPartial(digest, found));
+      if (!reservation || !file) return await this.#giveUp(digest, { kind: 'bypass' }, abort);
       const input = await request.open(found, abort.signal);
-      if (!input || !(await reservation.growTo(input.size ?? found))) {
-        abort.abort();
-        reservation.release();
-        await file.close();
-        return await this.#giveUp(request.digest, { kind: input ? 'bypass' : 'absent' });
+      // Upstream has said how much comes; not a byte of it is taken before there is room for all.
+      if (input && (await reservation.growTo(input.size ?? found))) {
+        return { kind: 'fill', ...this.#run(request, { file, found, input, reservation, abort }) };
       }
-      return { kind: 'fill', ...this.#run(request, { file, found, input, reservation, abort }) };
+      return await this.#giveUp(digest, { kind: input ? 'bypass' : 'absent' }, abort, reservation, file);
     } catch (error) {
-      abort.abort();
-      reservation?.release();
-      await file?.close().catch(() => undefined); // nothing was written through it
-      await store.partials.keep(request.digest, found);
-      if (error instanceof StorageError) return { kind: 'bypass' };
+      const isDisk = error instanceof StorageError;
+      if (!isDisk && found > 0) await this.#keep(digest, found);
+      const start = await this.#giveUp(
+        isDisk || found === 0 ? digest : undefined,
+        { kind: 'bypass' },
+        abort,
+        reservation,
+        file,
+      );
+      if (isDisk) return start;
       throw error;
     }
   }
 
-  async #giveUp(digest: Digest, start: FillStart): Promise<FillStart> {
-    await this.#options.store.partials.discard(digest);
+  /** Lets go of what a start has taken. @param useless the digest whose partial file goes, too */
+  async #giveUp(
+    useless: Digest | undefined,
+    start: FillStart,
+    abort: AbortController,
+    reservation?: Reservation,
+    file?: FileHandle,
+  ): Promise<FillStart> {
+    abort.abort();
+    reservation?.release();
+    try {
+      await file?.close();
+      if (useless) await this.#options.store.partials.discard(useless);
+    } catch (error) {
+      this.#options.observer.storageFailed(new StorageError('clearing away a fill', error));
+    }
     return start;
+  }
+
+  async #keep(digest: Digest, bytes: number): Promise<void> {
+    try {
+      await this.#options.store.partials.keep(digest, bytes);
+    } catch (error) {
+      this.#options.observer.storageFailed(new StorageError('keeping a partial file', error));
+    }
   }
 
   async #openPartial(digest: Digest, found: number): Promise<FileHandle> {
@@ -203,6 +231,8 @@ export class Fills {
     if ((fill.size ?? 0) > NOTE_FROM_BYTES) this.#note(request);
     const ended = this.#finish(request, fill, file, reservation);
     this.#running.set(digest, { fill, ended });
+    this.#ending.add(ended);
+    ended.finally(() => this.#ending.delete(ended));
     return { fill, ended };
   }
 

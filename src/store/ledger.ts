@@ -135,8 +135,8 @@ export class Ledger {
   }
 
   async #makeRoom(cost: number): Promise<boolean> {
-    if (cost > this.maxBytes) return false;
     const freeAtFirst = await this.#options.freeBytes();
+    if (!this.#couldFit(cost, freeAtFirst)) return false;
     let evicted = 0;
     for (;;) {
       // The file system may give space back late (an evicted file that is still being read): count it as given
@@ -151,6 +151,15 @@ export class Ledger {
       if (taken === 0) return false;
       evicted += taken;
     }
+  }
+
+  /** Whether evicting everything would be enough: nothing is evicted for what cannot fit. */
+  #couldFit(cost: number, free: number): boolean {
+    const promised = Math.max(0, this.#reserved - this.#written);
+    const reachable = free + this.#used + this.#deleting;
+    return (
+      cost + this.#reserved <= this.maxBytes && this.#options.minFreeBytes + promised + cost <= reachable
+    );
   }
 
   #shortfall(cost: number, free: number): number {

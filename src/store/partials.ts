@@ -36,12 +36,16 @@ export class Partials {
   /** Finds what an earlier process left, and removes what is of no use. @returns the partials worth resuming */
   async find(): Promise<Partial[]> {
     const found: Partial[] = [];
-    for (const name of await readdir(this.#layout.fills)) {
+    const entries = (await readdir(this.#layout.fills, { withFileTypes: true })).filter((entry) =>
+      entry.isFile(),
+    );
+    const names = new Set(entries.map(({ name }) => name));
+    for (const name of names) {
       const digest = digestOfPartial(name);
       if (digest) {
         const { size } = await stat(this.#layout.partial(digest));
         if (await this.keep(digest, size)) found.push({ digest, origin: await this.#readNote(digest) });
-      } else if (!digestOfPartial(name.replace(/\.json$/, ''))) {
+      } else if (!isNoteOf(names, name)) {
         await unlink(join(this.#layout.fills, name));
       }
     }
@@ -108,6 +112,11 @@ export class Partials {
       return undefined; // see `note`
     }
   }
+}
+
+function isNoteOf(names: ReadonlySet<string>, name: string): boolean {
+  const partial = name.replace(/\.json$/, '');
+  return partial !== name && names.has(partial) && digestOfPartial(partial) !== undefined;
 }
 
 async function unlinkIfThere(path: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** Owns content that is streamed past the store: proven like any other, kept nowhere. */
 import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.ts';
 import type { BlobReader } from './blob-reader.ts';
-import { DigestMismatchError } from './errors.ts';
+import { DigestMismatchError, OversizeError } from './errors.ts';
 import { type FillInput, HELD_BACK_BYTES } from './fill.ts';
 
 /**
@@ -19,6 +19,7 @@ export function passingReader(digest: Digest, input: FillInput, stop: () => void
   let given = 0;
   let toSkip = 0;
   let isProven = false;
+  let isOpen = true;
 
   const receive = async (): Promise<void> => {
     const { value, done } = await chunks.next();
@@ -30,6 +31,7 @@ export function passingReader(digest: Digest, input: FillInput, stop: () => void
     }
     hash.update(value);
     received += value.length;
+    if (input.size !== undefined && received > input.size) throw new OversizeError(digest, input.size);
     held.push(value);
     heldBytes += value.length;
   };
@@ -58,6 +60,7 @@ export function passingReader(digest: Digest, input: FillInput, stop: () => void
   return {
     size: input.size,
     read: async (buffer, position) => {
+      if (!isOpen) throw new Error('the reader was closed');
       if (position < given) throw new Error(`content that passes by cannot be read again from ${position}`);
       toSkip = position - given;
       given = position;
@@ -67,6 +70,9 @@ export function passingReader(digest: Digest, input: FillInput, stop: () => void
       given += taken;
       return taken;
     },
-    close: stop,
+    close: () => {
+      if (isOpen) stop();
+      isOpen = false;
+    },
   };
 }

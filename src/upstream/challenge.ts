@@ -8,7 +8,7 @@ export type Challenge =
 const MAX_LENGTH = 4096;
 
 const PART =
-  /(?:^|,)\s*(?:([A-Za-z][\w-]*)\s+)?([A-Za-z_][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|(?:^|,)\s*([A-Za-z][\w-]*)\s*(?=,|$)/y;
+  /(?:^[\s,]*|\s*,[\s,]*)(?:([A-Za-z][\w-]*)\s+)?([A-Za-z_][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|(?:^[\s,]*|\s*,[\s,]*)([A-Za-z][\w-]*)\s*(?=,|$)/y;
 
 /**
  * Chooses the challenge to answer: bearer before basic.

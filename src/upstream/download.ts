@@ -82,7 +82,10 @@ async function reopen(
   if (!isTransient || attempt > options.retries) throw failure;
   await pause(attempt, options.signal);
   const open = () => openAt(options, position, last.etag, last.size);
-  const part = await withRetries(options.retries - attempt, options.signal, open);
+  const part = await withRetries(options.retries - attempt, options.signal, open).catch((error: unknown) => {
+    options.signal.throwIfAborted(); // whoever stopped it knows better why it ended
+    throw error;
+  });
   if (part) return part;
   throw new UpstreamError(`${options.host}: the blob disappeared during its download`, {
     reason: 'bad-answer',
@@ -111,6 +114,8 @@ async function openAt(
   return { answer, size, skip: answer.status === 200 ? position : 0, etag: etag ?? strongValidator(answer) };
 }
 
+const REFUSED_RANGE = 'it refuses a range that should exist';
+
 function whatIsWrong(
   answer: Answer,
   position: number,
@@ -122,7 +127,7 @@ function whatIsWrong(
     return `it sends ${encoding} although identity was asked for`;
   if (expectedSize !== undefined && size !== expectedSize)
     return `it says ${size} bytes, and said ${expectedSize} before`;
-  if (answer.status === 416) return size === position ? undefined : 'it refuses a range that should exist';
+  if (answer.status === 416) return size === position ? undefined : REFUSED_RANGE;
   if (answer.status !== 206) return undefined;
   const start = answer.header('content-range')?.match(/^bytes (\d{1,15})-/)?.[1];
   return Number(start) === position ? undefined : `it was asked for bytes from ${position} and sends others`;

@@ -1,4 +1,4 @@
-/** Owns the way from a registry to the CDN that holds a blob: followed without credentials, never remembered. */
+/** Owns the way from a registry to where it keeps its content: followed without credentials, never remembered. */
 import { UpstreamError } from './errors.ts';
 import { type Answer, discardBody, type Question, type Transport } from './transport.ts';
 
@@ -28,14 +28,14 @@ export async function followRedirects(
   transport: Transport,
   from: URL,
   first: Answer,
-  question: Pick<Question, 'headers' | 'signal' | 'lane'>,
+  question: Pick<Question, 'method' | 'headers' | 'signal' | 'lane'>,
 ): Promise<Answer> {
   let answer = first;
   let url = from;
   for (let hops = 0; isRedirect(answer.status); hops++) {
     await discardBody(answer);
     url = nextLocation(url, answer.header('location'), hops);
-    answer = await transport.send({ ...question, method: 'GET', url });
+    answer = await transport.send({ ...question, url });
   }
   if (answer.status === 200 || answer.status === 206 || answer.status === 416) return answer;
   await discardBody(answer);
@@ -58,6 +58,6 @@ function nextLocation(current: URL, location: string | undefined, hops: number):
 function refusedBy(host: string, status: number): UpstreamError {
   if (status === 429)
     return new UpstreamError(`${host} limits the rate`, { reason: 'throttled', host, status });
-  const reason = status >= 500 ? 'server-error' : 'redirect';
+  const reason = status >= 500 ? 'server-error' : status < 400 ? 'bad-answer' : 'redirect';
   return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
 }

@@ -17,7 +17,11 @@ export function pauseMs(attempt: number, random: number): number {
 
 /** Waits before the next attempt. @throws the signal's reason when it is aborted first */
 export async function pause(attempt: number, signal: AbortSignal): Promise<void> {
-  await wait(pauseMs(attempt, Math.random()), undefined, { signal });
+  try {
+    await wait(pauseMs(attempt, Math.random()), undefined, { signal });
+  } catch {
+    throw signal.reason; // the timer's own AbortError says less
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { SingleFlight } from '../single-flight.ts';
 import { basicAuthorization } from './credentials.ts';
 import type { Login } from './docker-config.ts';
 import { UpstreamError } from './errors.ts';
+import { parseRetryAfter } from './rate-limit.ts';
 import { withRetries } from './retry.ts';
 import { type Answer, discardBody, readSmall, type Transport } from './transport.ts';
 
@@ -32,6 +33,8 @@ export class Tokens {
   readonly #options: TokensOptions;
   readonly #known: LRUCache<string, { token: string; untilMs: number }>;
   readonly #asking = new SingleFlight<string>();
+  /** token servers that limit the rate, by host: until when they are not asked */
+  readonly #restingUntilMs = new LRUCache<string, number>({ max: 1000 });
 
   constructor(options: TokensOptions) {
     this.#options = options;
@@ -47,6 +50,8 @@ export class Tokens {
     const key = keyOf(question);
     const known = this.#known.get(key);
     if (known && this.#options.now() < known.untilMs) return known.token;
+    const retryAfterMs = (this.#restingUntilMs.get(question.realm.host) ?? 0) - this.#options.now();
+    if (retryAfterMs > 0) throw throttled(question.realm.host, retryAfterMs);
     return await this.#asking.run(key, () => this.#ask(key, question)).result;
   }
 
@@ -83,6 +88,11 @@ export class Tokens {
     if (answer.status === 200)
       return readToken(await readSmall(answer, realm.host, MAX_ANSWER_BYTES), realm.host);
     await discardBody(answer);
+    if (answer.status === 429) {
+      const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#options.now());
+      this.#restingUntilMs.set(realm.host, this.#options.now() + retryAfterMs);
+      throw throttled(realm.host, retryAfterMs);
+    }
     throw refusal(realm.host, answer.status, login !== undefined);
   }
 
@@ -116,7 +126,12 @@ export class Tokens {
 }
 
 function keyOf({ realm, service, scope, login }: TokenQuestion): string {
-  return JSON.stringify([realm.href, service ?? '', scope, login?.username ?? '']);
+  return JSON.stringify([
+    realm.href,
+    service ?? '',
+    scope,
+    login ? [login.username, login.identityToken !== undefined] : 'anonymous',
+  ]);
 }
 
 function readToken(body: Buffer, host: string): { token: string; lifeS: number } {
@@ -141,11 +156,20 @@ function parseJson(body: Buffer): Record<string, unknown> | undefined {
   }
 }
 
+function throttled(host: string, retryAfterMs: number): UpstreamError {
+  return new UpstreamError(`${host} limits the rate of token requests`, {
+    reason: 'throttled',
+    host,
+    status: 429,
+    retryAfterMs,
+  });
+}
+
 function refusal(host: string, status: number, withLogin: boolean): UpstreamError {
   if (status === 401 || status === 403) {
     const what = withLogin ? 'refuses the configured credentials' : 'gives no token without credentials';
     return new UpstreamError(`${host} ${what}`, { reason: 'denied', host, status });
   }
-  const reason = status === 429 ? 'throttled' : status >= 500 ? 'server-error' : 'token';
+  const reason = status >= 500 ? 'server-error' : 'token';
   return new UpstreamError(`${host}: token request answered ${status}`, { reason, host, status });
 }

@@ -235,8 +235,14 @@ export class Upstream {
       signal,
       lane: 'short',
     });
-    if (answer.status === 200) return answer;
-    return await this.#absent(answer);
+    if (answer.status === 404) return await this.#absent(answer);
+    // registry.k8s.io sends manifest requests to a regional registry.
+    return await followRedirects(this.#transport, this.#options.url, answer, {
+      method,
+      headers,
+      signal,
+      lane: 'short',
+    });
   }
 
   /** 404 is absence; another answer that got this far is none that a registry gives. */
@@ -255,7 +261,12 @@ export class Upstream {
   ): Promise<Answer | undefined> {
     const answer = await this.#ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
     if (answer.status === 404) return await this.#absent(answer);
-    return await followRedirects(this.#transport, this.#options.url, answer, { headers, signal, lane });
+    return await followRedirects(this.#transport, this.#options.url, answer, {
+      method: 'GET',
+      headers,
+      signal,
+      lane,
+    });
   }
 
   #blobAsk(

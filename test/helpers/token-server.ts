@@ -1,0 +1,68 @@
+/** Owns a token server for tests: counts, remembers what credentials it was shown, issues tokens that can end. */
+import type { Test } from 'tap';
+import { type PersonaServer, startPersonaServer } from './persona-server.ts';
+
+export interface TokenServer extends PersonaServer {
+  /** `expires_in` of the next tokens; undefined leaves it out */
+  lifeS: number | undefined;
+  /** the names under which the next tokens are given */
+  fields: ('token' | 'access_token')[];
+  /** false: GET is answered with 405, as by a server that only speaks OAuth2 */
+  speaksGet: boolean;
+  /** every token that was issued */
+  readonly issued: readonly string[];
+  /** `Authorization` headers and form fields that it was shown */
+  readonly shown: readonly string[];
+  isValid(token: string, scope: string): boolean;
+  /** ends every token that was issued so far */
+  revokeAll(): void;
+}
+
+export interface TokenServerOptions {
+  /** who may have tokens; everybody where it is left out */
+  login?: { username: string; password: string };
+  refreshToken?: string;
+}
+
+export async function startTokenServer(t: Test, options: TokenServerOptions = {}): Promise<TokenServer> {
+  const issued: string[] = [];
+  const shown: string[] = [];
+  const valid = new Map<string, string>();
+  const basic =
+    options.login &&
+    `Basic ${Buffer.from(`${options.login.username}:${options.login.password}`).toString('base64')}`;
+  const server = await startPersonaServer(t, (asked) => {
+    const { method, headers, query, form } = asked;
+    if (headers.authorization !== undefined) shown.push(headers.authorization);
+    for (const [name, value] of form) shown.push(`${name}=${value}`);
+    if (method === 'GET' && !self.speaksGet) return { status: 405 };
+    const isLetIn =
+      method === 'GET'
+        ? basic === undefined || headers.authorization === basic
+        : form.get('grant_type') === 'refresh_token'
+          ? form.get('refresh_token') === options.refreshToken
+          : form.get('username') === options.login?.username &&
+            form.get('password') === options.login?.password;
+    if (!isLetIn) return { status: 401 };
+    const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
+    issued.push(token);
+    valid.set(token, (method === 'GET' ? query : form).get('scope') ?? '');
+    const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
+    if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from(JSON.stringify(answer)),
+    };
+  });
+  const self: TokenServer = Object.assign(Object.create(server) as PersonaServer, {
+    lifeS: 300 as number | undefined,
+    fields: ['token', 'access_token'] as ('token' | 'access_token')[],
+    speaksGet: true,
+    issued,
+    shown,
+    isValid: (token: string, scope: string) => valid.get(token) === scope,
+    revokeAll: () => valid.clear(),
+  });
+  return self;
+}
