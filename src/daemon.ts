@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import type { Control } from './admin/control-client.ts';
 import { describeStatus, listImages, type Status } from './admin/status.ts';
+import { runBackground } from './background.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
 import { addressUrl, drain, listenOn, listenOnSocket } from './listeners.ts';
@@ -15,7 +16,6 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
-import { resumePartials } from './mirror/resume-partials.ts';
 import { type DiskHealth, observeRequests, observeStore, observeUpstream } from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
@@ -31,9 +31,6 @@ export interface Daemon {
    */
   close(atOnce: AbortSignal): Promise<void>;
 }
-
-const FLUSH_INTERVAL_MS = 5_000;
-const PROBE_INTERVAL_MS = 10_000;
 
 /** After upstreams are closed, what still runs ends at once; this bounds a fault of our own. */
 const SETTLE_DEADLINE_MS = 5_000;
@@ -58,7 +55,7 @@ export async function startDaemon(config: Config, log: Logger, version: string):
     throw error;
   }
   watchStore(metrics, opened, health);
-  const background = runBackground(parts);
+  const background = runBackground({ ...parts, stop: stop.signal });
   return {
     status: parts.status,
     close: async (atOnce) => {
@@ -229,28 +226,4 @@ function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: D
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });
-}
-
-/** What goes on beside serving, until the daemon stops. None of it may end the process; it never rejects. */
-async function runBackground({ opened, health, stop, log, table, blobs }: Parts): Promise<void> {
-  const every = (intervalMs: number, what: string, work: () => Promise<void>): void => {
-    const timer = setInterval(() => {
-      work().catch((error: unknown) => log.warn({ error }, what));
-    }, intervalMs);
-    timer.unref();
-    stop.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
-  };
-  every(FLUSH_INTERVAL_MS, 'last uses could not be written', async () => opened.flush());
-  every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
-    if (!health.isWritable) await opened.store.probe();
-  });
-  if (opened.setAside)
-    log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
-  try {
-    const report = await opened.reconcile(stop.signal);
-    log.debug(report, 'catalog and files agree');
-    await resumePartials(opened.partials, table, blobs, stop.signal);
-  } catch (error) {
-    if (!stop.signal.aborted) log.warn({ error }, 'catalog and files could not be compared');
-  }
 }

@@ -4,7 +4,7 @@ import type { Exchange } from './http/exchange.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { StoreObserver } from './store/disk-store.ts';
-import type { UpstreamObserver } from './upstream/upstream.ts';
+import type { UpstreamObserver } from './upstream/asker.ts';
 
 /** The disk may refuse a thousand times a second; the log hears of it this often. */
 const STORAGE_LOG_INTERVAL_MS = 5_000;

@@ -7,7 +7,7 @@ import { nameUnknown, unavailable } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { Catalog } from '../store/catalog.ts';
-import type { UpstreamRequestKind } from '../upstream/upstream.ts';
+import type { UpstreamRequestKind } from '../upstream/asker.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import type { MirroredUpstream } from './mirrored-upstream.ts';

@@ -6,9 +6,10 @@ import type { BlobReader } from './blob-reader.ts';
 import type { ContentIndex } from './content-index.ts';
 import { DigestMismatchError, StorageError } from './errors.ts';
 import type { FillResult } from './fills.ts';
-import { isMissing, type Layout, syncDirectory } from './layout.ts';
+import { isMissing, type Layout, syncDirectory, writeDurably } from './layout.ts';
 import { Ledger, sizeOnDisk } from './ledger.ts';
 import { Partials } from './partials.ts';
+import { storedReader } from './stored-reader.ts';
 
 export type RemovalReason = 'budget' | 'missing' | 'damaged' | 'requested';
 
@@ -259,41 +260,4 @@ export class DiskStore {
 
 function ignoreMissing(error: unknown): void {
   if (!isMissing(error)) throw error;
-}
-
-async function writeDurably(path: string, body: Buffer): Promise<void> {
-  const file = await open(path, 'w', 0o640);
-  try {
-    await file.writeFile(body);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-}
-
-function storedReader(file: FileHandle, size: number): BlobReader {
-  let reading: Promise<unknown> = Promise.resolve();
-  let isOpen = true;
-  return {
-    size,
-    read: async (buffer, position) => {
-      if (!isOpen) throw new Error('the reader was closed');
-      const length = Math.min(buffer.length, size - position);
-      if (length <= 0) return 0;
-      const read = file.read(buffer, 0, length, position);
-      reading = read;
-      const { bytesRead } = await read;
-      if (bytesRead === 0) throw new StorageError('reading content', new Error('the file became shorter'));
-      return bytesRead;
-    },
-    close: () => {
-      if (!isOpen) return;
-      isOpen = false;
-      // FileHandle.close waits for a running read by itself; a failure loses nothing that anyone still uses.
-      reading
-        .catch(() => undefined)
-        .then(() => file.close())
-        .catch(() => undefined);
-    },
-  };
 }

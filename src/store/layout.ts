@@ -72,6 +72,17 @@ function isThere(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EEXIST';
 }
 
+/** Writes a new file whose content survives power loss once this resolves; its name does after `syncDirectory`. */
+export async function writeDurably(path: string, body: Buffer): Promise<void> {
+  const file = await open(path, 'w', 0o640);
+  try {
+    await file.writeFile(body);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
 /** Makes a rename or an unlink in the directory durable. */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');

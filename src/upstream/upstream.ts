@@ -1,51 +1,15 @@
 /** Owns one registry as a client: what hubcap asks it, and what its answers mean (distribution-spec, "Pull"). */
-import type { Digest } from '../oci/digest.ts';
-import { parseDigest } from '../oci/digest.ts';
+import { type Digest, parseDigest } from '../oci/digest.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
-import { type Authorization, Authorizer } from './authorizer.ts';
-import { type CredentialSource, Credentials } from './credentials.ts';
+import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import { type Download, openDownload } from './download.ts';
 import { UpstreamError } from './errors.ts';
-import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
 import { withRetries } from './retry.ts';
-import { Tokens } from './tokens.ts';
-import {
-  type Answer,
-  destroyBody,
-  discardBody,
-  type ProxyRules,
-  type Question,
-  readSmall,
-  Transport,
-} from './transport.ts';
-
-export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
-
-/** What an upstream tells about itself, for metrics. */
-export interface UpstreamObserver {
-  answered(kind: UpstreamRequestKind, status: number | 'none', durationMs: number): void;
-  received(bytes: number): void;
-  token(result: 'fetched' | 'refused' | 'failed'): void;
-  rateLimit(limit: RateLimit): void;
-  resumed(): void;
-}
-
-export interface UpstreamOptions {
-  /** the name that clients use */
-  host: string;
-  url: URL;
-  realms: readonly string[];
-  credentials: readonly CredentialSource[];
-  connections: number;
-  timeouts: { connectMs: number; headersMs: number; idleMs: number; confirmMs: number };
-  retries: number;
-  proxy: ProxyRules;
-  observer: UpstreamObserver;
-  now: () => number;
-}
+import { type Answer, destroyBody, discardBody, type Question, readSmall } from './transport.ts';
 
 export interface ManifestHead {
   /** what upstream says, undefined where it does not or says nonsense */
@@ -70,52 +34,23 @@ export interface FetchedPage {
 const ANSWER_DEADLINE_MS = 25_000;
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
 
-interface Ask {
-  kind: UpstreamRequestKind;
-  method: 'GET' | 'HEAD';
-  repository: Repository;
-  /** below the repository: `manifests/latest` */
-  path: string;
-  headers: Record<string, string>;
-  signal: AbortSignal;
-  lane: Question['lane'];
-}
-
 /** Absence is undefined; everything that is not a clear yes or no is thrown as UpstreamError. */
 export class Upstream {
   readonly host: string;
   readonly address: URL;
   readonly #options: UpstreamOptions;
-  readonly #transport: Transport;
-  readonly #authorizer: Authorizer;
-  readonly #restingUntilMs = { all: 0, manifests: 0 };
-  #rateLimit: RateLimit | undefined;
+  readonly #asker: Asker;
 
   constructor(options: UpstreamOptions) {
     this.host = options.host;
     this.address = options.url;
     this.#options = options;
-    this.#transport = new Transport({
-      ...options.timeouts,
-      connections: options.connections,
-      proxy: options.proxy,
-    });
-    this.#authorizer = new Authorizer({
-      address: options.url,
-      realms: options.realms,
-      credentials: new Credentials(options.host, options.url, options.credentials, options.now),
-      tokens: new Tokens({
-        transport: this.#transport,
-        retries: options.retries,
-        now: options.now,
-        observe: options.observer.token,
-      }),
-    });
+    this.#asker = new Asker(options);
   }
 
   /** what upstream last said about its limits */
   get rateLimit(): RateLimit | undefined {
-    return this.#rateLimit;
+    return this.#asker.rateLimit;
   }
 
   /** Fetches a manifest. By tag or digest this counts against a pull limit. */
@@ -150,7 +85,7 @@ export class Upstream {
   async headBlob(repository: Repository, digest: Digest): Promise<{ size: number | undefined } | undefined> {
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     return await this.#retrying(signal, async () => {
-      const answer = await this.#ask(this.#blobAsk('HEAD', repository, digest, {}, signal, 'short'));
+      const answer = await this.#asker.ask(this.#blobAsk('HEAD', repository, digest, {}, signal, 'short'));
       await discardBody(answer);
       if (answer.status === 404) return undefined;
       if (!isRedirect(answer.status)) return { size: contentSize(answer) };
@@ -194,7 +129,7 @@ export class Upstream {
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     return await this.#retrying(signal, async () => {
       const headers = { accept: 'application/json, application/vnd.oci.image.index.v1+json' };
-      const answer = await this.#ask({
+      const answer = await this.#asker.ask({
         kind,
         method: 'GET',
         repository,
@@ -211,7 +146,7 @@ export class Upstream {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await this.#transport.close();
+    await this.#asker.transport.close();
   }
 
   async #retrying<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
@@ -226,7 +161,7 @@ export class Upstream {
   ): Promise<Answer | undefined> {
     const path = `manifests/${referenceText(reference)}`;
     const headers = { accept: MANIFEST_ACCEPT };
-    const answer = await this.#ask({
+    const answer = await this.#asker.ask({
       kind: 'manifest',
       method,
       repository,
@@ -237,7 +172,7 @@ export class Upstream {
     });
     if (answer.status === 404) return await this.#absent(answer);
     // registry.k8s.io sends manifest requests to a regional registry.
-    return await followRedirects(this.#transport, this.#options.url, answer, {
+    return await followRedirects(this.#asker.transport, this.#options.url, answer, {
       method,
       headers,
       signal,
@@ -249,7 +184,7 @@ export class Upstream {
   async #absent(answer: Answer): Promise<undefined> {
     await discardBody(answer);
     if (answer.status === 404) return undefined;
-    throw this.#unexpected(answer.status);
+    throw unexpectedStatus(this.#options.url.host, answer.status);
   }
 
   async #openBlob(
@@ -259,9 +194,9 @@ export class Upstream {
     signal: AbortSignal,
     lane: Question['lane'],
   ): Promise<Answer | undefined> {
-    const answer = await this.#ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
+    const answer = await this.#asker.ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
     if (answer.status === 404) return await this.#absent(answer);
-    return await followRedirects(this.#transport, this.#options.url, answer, {
+    return await followRedirects(this.#asker.transport, this.#options.url, answer, {
       method: 'GET',
       headers,
       signal,
@@ -280,42 +215,6 @@ export class Upstream {
     return { kind: 'blob', method, repository, path: `blobs/${digest}`, headers, signal, lane };
   }
 
-  /** One question with its authorization; 401 is answered once, with something fresh. */
-  async #ask(ask: Ask): Promise<Answer> {
-    this.#refuseWhileResting(ask);
-    const offered = await this.#authorizer.prepare(ask.repository);
-    let answer = await this.#send(ask, offered);
-    if (answer.status === 401) {
-      await discardBody(answer);
-      offered?.reject();
-      const fresh = await this.#authorizer.challenged(ask.repository, answer.header('www-authenticate'));
-      answer = await this.#send(ask, fresh);
-      if (answer.status === 401) fresh.reject();
-    }
-    if (isRedirect(answer.status) || answer.status < 400 || answer.status === 404 || answer.status === 416) {
-      return answer;
-    }
-    await discardBody(answer);
-    throw this.#refused(ask, answer);
-  }
-
-  async #send(ask: Ask, authorization: Authorization | undefined): Promise<Answer> {
-    const { observer, now, url } = this.#options;
-    const { kind, method, repository, path, signal, lane } = ask;
-    const headers = authorization ? { ...ask.headers, authorization: authorization.header } : ask.headers;
-    const target = new URL(`${url.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, url);
-    const startMs = now();
-    try {
-      const answer = await this.#transport.send({ method, url: target, headers, signal, lane });
-      observer.answered(kind, answer.status, now() - startMs);
-      this.#noteRateLimit(answer);
-      return answer;
-    } catch (error) {
-      observer.answered(kind, 'none', now() - startMs);
-      throw error;
-    }
-  }
-
   async #read(answer: Answer, maxBytes: number): Promise<Buffer> {
     const encoding = answer.header('content-encoding');
     if (encoding !== undefined && encoding !== 'identity') {
@@ -331,54 +230,6 @@ export class Upstream {
     const body = await readSmall(answer, this.#options.url.host, maxBytes);
     this.#options.observer.received(body.length);
     return body;
-  }
-
-  #noteRateLimit(answer: Answer): void {
-    const limit = parseRateLimit(answer.header);
-    if (!limit) return;
-    this.#rateLimit = limit;
-    this.#options.observer.rateLimit(limit);
-  }
-
-  #refuseWhileResting({ kind, method }: Ask): void {
-    const { all, manifests } = this.#restingUntilMs;
-    const untilMs = kind === 'manifest' && method === 'GET' ? Math.max(all, manifests) : all;
-    const retryAfterMs = untilMs - this.#options.now();
-    if (retryAfterMs <= 0) return;
-    const { host } = this.#options.url;
-    throw new UpstreamError(`${host} limits the rate; it is not asked before its time`, {
-      reason: 'throttled',
-      host,
-      status: 429,
-      retryAfterMs,
-    });
-  }
-
-  #refused({ kind, method }: Ask, answer: Answer): UpstreamError {
-    const { host } = this.#options.url;
-    const { status } = answer;
-    if (status === 429) {
-      const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#options.now());
-      // A pull limit lets HEAD and blobs pass; any other 429 is about the address and covers everything.
-      const isPullLimit = kind === 'manifest' && method === 'GET';
-      this.#restingUntilMs[isPullLimit ? 'manifests' : 'all'] = this.#options.now() + retryAfterMs;
-      return new UpstreamError(`${host} limits the rate`, {
-        reason: 'throttled',
-        host,
-        status,
-        retryAfterMs,
-      });
-    }
-    if (status === 401 || status === 403) {
-      return new UpstreamError(`${host} refuses access`, { reason: 'denied', host, status });
-    }
-    return this.#unexpected(status);
-  }
-
-  #unexpected(status: number): UpstreamError {
-    const { host } = this.#options.url;
-    const reason = status >= 500 || status === 408 ? 'server-error' : 'bad-answer';
-    return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
   }
 }
 

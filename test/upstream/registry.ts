@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Repository } from '../../src/oci/reference.ts';
-import { Upstream, type UpstreamOptions } from '../../src/upstream/upstream.ts';
+import type { UpstreamOptions } from '../../src/upstream/asker.ts';
+import { Upstream } from '../../src/upstream/upstream.ts';
 
 export interface Seen {
   method: string;

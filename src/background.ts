@@ -1,0 +1,51 @@
+/** Owns what goes on beside serving: writing last uses, trying a disk that refused, reconciling, resuming. */
+import type { Logger } from './log.ts';
+import type { Blobs } from './mirror/blobs.ts';
+import type { UpstreamTable } from './mirror/mirrored-upstream.ts';
+import { resumePartials } from './mirror/resume-partials.ts';
+import type { DiskHealth } from './observers.ts';
+import type { DataDirectory } from './store/data-directory.ts';
+
+export interface BackgroundParts {
+  opened: DataDirectory;
+  health: DiskHealth;
+  table: UpstreamTable;
+  blobs: Blobs;
+  log: Logger;
+  /** aborted when the daemon begins to stop */
+  stop: AbortSignal;
+}
+
+const FLUSH_INTERVAL_MS = 5_000;
+const PROBE_INTERVAL_MS = 10_000;
+
+/** Runs until the daemon stops. None of it may end the process: the promise never rejects. */
+export async function runBackground({
+  opened,
+  health,
+  stop,
+  log,
+  table,
+  blobs,
+}: BackgroundParts): Promise<void> {
+  const every = (intervalMs: number, what: string, work: () => Promise<void>): void => {
+    const timer = setInterval(() => {
+      work().catch((error: unknown) => log.warn({ error }, what));
+    }, intervalMs);
+    timer.unref();
+    stop.addEventListener('abort', () => clearInterval(timer), { once: true });
+  };
+  every(FLUSH_INTERVAL_MS, 'last uses could not be written', async () => opened.flush());
+  every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
+    if (!health.isWritable) await opened.store.probe();
+  });
+  if (opened.setAside)
+    log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
+  try {
+    const report = await opened.reconcile(stop);
+    log.debug(report, 'catalog and files agree');
+    await resumePartials(opened.partials, table, blobs, stop);
+  } catch (error) {
+    if (!stop.aborted) log.warn({ error }, 'catalog and files could not be compared');
+  }
+}
