@@ -33,6 +33,7 @@ t.test('48 cold readers through two repositories are one download', async (t) =>
   t.equal(outcomes.filter((outcome) => outcome === 'hubcap; fwd=miss; stored').length, 1);
   t.equal(outcomes.filter((outcome) => outcome === 'hubcap; fwd=miss; collapsed').length, 47);
 
+  await mirror.settled();
   const again = await mirror.get(through('team/one'));
   t.equal(again.headers['cache-status'], 'hubcap; hit');
   t.equal(registry.count('GET'), 1, 'and stays once');

@@ -120,7 +120,7 @@ t.test('what the end of it may be', async (t) => {
     [404, 'redirect'],
     [429, 'throttled'],
     [500, 'server-error'],
-    [204, 'redirect'],
+    [204, 'bad-answer'],
   ] as const) {
     const { following } = follow(
       'https://r.example/',
