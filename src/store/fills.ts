@@ -77,10 +77,6 @@ export class Fills {
     }
   }
 
-  isRunning(digest: Digest): boolean {
-    return this.#running.has(digest) || this.#starting.has(digest);
-  }
-
   /**
    * Joins the fill of a digest, or starts it.
    * @throws StoreClosingError; whatever `request.open` throws
@@ -142,8 +138,11 @@ export class Fills {
       if (await isStored(store, digest)) return { kind: 'stored' };
       found = store.partials.take(digest);
       reservation = await store.ledger.reserve(found);
-      file = reservation && (await this.#openPartial(digest, found));
-      if (!reservation || !file) return await this.#giveUp(digest, { kind: 'bypass' }, abort);
+      if (!reservation) {
+        await this.#keep(digest, found); // room may come; what was downloaded is not lost for it
+        return { kind: 'bypass' };
+      }
+      file = await this.#openPartial(digest, found);
       const input = await request.open(found, abort.signal);
       // Upstream has said how much comes; not a byte of it is taken before there is room for all.
       if (input && (await reservation.growTo(input.size ?? found))) {
