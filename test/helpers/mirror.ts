@@ -42,6 +42,8 @@ export interface RunningMirror {
   /** GET of a manifest, by a client that takes an index */
   manifest(path: string): Promise<Received>;
   status(): Status;
+  /** the status code of /readyz */
+  ready(): Promise<number>;
   /** the sum of a metric's samples whose line holds all of `parts` */
   metric(name: string, ...parts: string[]): Promise<number>;
   /** Waits until the requests that were sent before have been read: connections are served in their order. */
@@ -122,6 +124,7 @@ export async function startMirror(t: Test, settings: MirrorSettings): Promise<Ru
     open: (path, ask) => open(url + path, ask),
     manifest: (path) => fetch(url + path, { headers: ANY_MANIFEST }),
     status: () => daemon.status(),
+    ready: async () => (await fetch(`${admin}/readyz`)).status,
     metric: async (name, ...parts) => sumOf((await fetch(`${admin}/metrics`)).body.toString(), name, parts),
     reached: async () => {
       for (let n = 0; n < 3; n++) await fetch(`${url}/v2/`);
