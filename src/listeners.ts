@@ -1,5 +1,5 @@
 /** Owns binding and closing listeners: TCP and the control socket, with errors that say what to do. */
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { connectControl } from './admin/control-client.ts';
@@ -41,8 +41,8 @@ export async function listenOnSocket(
   const failures: unknown[] = [];
   for (const path of controlPaths(directory, override)) {
     try {
-      if (override !== undefined) await refuseForeignSocket(path);
-      await prepareControlPath(path, directory);
+      if (override === undefined) await prepareControlPath(path, directory);
+      else await refuseForeign(path);
       await unlink(path).catch(() => undefined); // most often there is none; bind says what else is wrong
       await bind(server, { path });
       await chmod(path, 0o600);
@@ -84,7 +84,10 @@ export function addressUrl(server: Server): string | undefined {
   return `http://${isIPv6(host) ? `[${host}]` : host}:${address.port}`;
 }
 
-async function refuseForeignSocket(path: string): Promise<void> {
+/** What the user named may be anything: only a socket that nobody serves is replaced. */
+async function refuseForeign(path: string): Promise<void> {
+  const there = await lstat(path).catch(() => undefined); // bind says what is wrong with the path
+  if (there && !there.isSocket()) throw new Error(`${path} is there and is no socket`);
   const other = await connectControl([path]);
   if (!other) return;
   const { pid, directory } = await other.status();

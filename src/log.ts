@@ -1,6 +1,6 @@
 /** Owns the making of the logger: JSON lines for machines, text for a terminal; secrets never. */
+import { setTimeout as wait } from 'node:timers/promises';
 import pino, { type DestinationStream, type Logger } from 'pino';
-import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -19,19 +19,11 @@ const REDACTED = ['authorization', 'password', 'token', 'secret', 'credentials']
  * @returns the logger, and what writes out its buffer: JSON lines are written in blocks, at the latest after
  *   a second, because a write per request costs more than a cached manifest does
  */
-export function createLogger({ level, format }: LogOptions): { log: Logger; flush: () => void } {
-  const destination =
-    format === 'text'
-      ? {
-          stream: pretty({
-            sync: true,
-            singleLine: true,
-            ignore: 'pid,hostname',
-            translateTime: 'SYS:HH:MM:ss.l',
-          }),
-          flush: () => undefined,
-        }
-      : bufferedStdout();
+export async function createLogger({
+  level,
+  format,
+}: LogOptions): Promise<{ log: Logger; flush: () => Promise<void> }> {
+  const destination = format === 'text' ? await readableStdout() : bufferedStdout();
   const options = {
     level,
     base: null,
@@ -43,20 +35,41 @@ export function createLogger({ level, format }: LogOptions): { log: Logger; flus
   return { log: pino(options, destination.stream), flush: destination.flush };
 }
 
-function bufferedStdout(): { stream: DestinationStream; flush: () => void } {
+interface Destination {
+  stream: DestinationStream;
+  flush: () => Promise<void>;
+}
+
+/** Only a terminal needs it: it is loaded only there. */
+async function readableStdout(): Promise<Destination> {
+  const { default: pretty } = await import('pino-pretty');
+  const options = { sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' };
+  return { stream: pretty(options), flush: async () => undefined };
+}
+
+function bufferedStdout(): Destination {
   const stream = pino.destination({
     dest: 1,
     sync: false,
     minLength: 8 * 1024,
     maxWrite: 64 * 1024,
     periodicFlush: 1000,
+    maxLength: MAX_BUFFERED_BYTES,
   });
   // The reader of a pipe may go away; there is nobody left to tell.
   stream.on('error', () => undefined);
-  return { stream, flush: () => stream.flushSync() };
+  const flush = async (): Promise<void> => {
+    const flushed = new Promise<void>((resolve) => stream.flush(() => resolve()));
+    await Promise.race([flushed, wait(FLUSH_DEADLINE_MS, undefined, { ref: false })]);
+  };
+  return { stream, flush };
 }
 
+/** A reader that stands still must not keep hubcap from stopping. */
+const FLUSH_DEADLINE_MS = 2_000;
 const MAX_CAUSES = 5;
+/** Nor take its memory: it loses lines. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
 /** An error for a log line: its name, message and code, and those of its causes; a stack for our own faults alone. */
 export function describeError(error: unknown, depth = 0): Record<string, unknown> | string {

@@ -72,8 +72,9 @@ export function observeRequests(metrics: Metrics, log: Logger) {
     const { kind, outcome, upstream, source, bytes, error } = record;
     metrics.request(upstream, kind, outcome, firstByteMs / 1000);
     if (source) metrics.served(upstream, source, bytes);
-    if (outcome === 'absent' || outcome === 'denied' || outcome === 'error')
-      metrics.misses.inc({ upstream, reason: outcome });
+    // A client that leaves was not refused anything, and what names no upstream is no image.
+    const isRefused = outcome === 'absent' || outcome === 'denied' || outcome === 'error';
+    if (isRefused && !isAborted && upstream !== 'none') metrics.misses.inc({ upstream, reason: outcome });
     const { statusCode } = response;
     const isOurFault = statusCode === 500;
     const level = isOurFault ? 'error' : statusCode >= 429 || outcome === 'stale' ? 'warn' : 'info';
@@ -87,7 +88,7 @@ export function observeRequests(metrics: Metrics, log: Logger) {
         ...(record.repository === undefined && { path: request.url?.replace(/\?.*$/s, '').slice(0, 200) }),
         kind,
         outcome,
-        status: statusCode,
+        ...(response.headersSent && { status: statusCode }),
         bytes,
         ms: round(durationMs),
         firstByteMs: round(firstByteMs),

@@ -7,7 +7,7 @@ import { describeError } from '../src/log.ts';
 /** What a process writes that logs these things; a logger writes to standard output alone. */
 async function logged(format: 'json' | 'text', level: string, statements: string): Promise<string> {
   const program = `import { createLogger } from ${JSON.stringify(join(import.meta.dirname, '../src/log.ts'))};
-    const { log, flush } = createLogger({ level: '${level}', format: '${format}' });
+    const { log, flush } = await createLogger({ level: '${level}', format: '${format}' });
     setImmediate(() => { ${statements}; flush(); });`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program]);
   return stdout;

@@ -1,6 +1,7 @@
 /** Owns asking a running daemon through its control socket. */
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
+import { isTrustedControlPath } from './control-path.ts';
 import type { ImageStatus, Status } from './status.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
@@ -19,6 +20,7 @@ const DEADLINE_MS = 10_000;
  */
 export async function connectControl(paths: readonly string[]): Promise<Control | undefined> {
   for (const path of paths) {
+    if (!(await isTrustedControlPath(path))) continue;
     const client = new SocketControl(path);
     try {
       await client.status();
@@ -57,7 +59,11 @@ class SocketControl implements Control {
       response.destroy();
       throw new Error(`hubcap answers ${response.statusCode} on ${this.#path}: is it another version?`);
     }
-    yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    try {
+      yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    } catch (error) {
+      throw new Error('hubcap ended its answer early: see its log', { cause: error });
+    }
     if (!response.complete) throw new Error('hubcap ended its answer early: see its log');
   }
 

@@ -26,11 +26,21 @@ export async function prepareControlPath(path: string, directory: string): Promi
   const parent = dirname(path);
   if (parent === directory) return;
   await mkdir(parent, { recursive: true, mode: 0o700 });
-  if (!parent.startsWith(tmpdir())) return;
-  const { uid, mode } = await lstat(parent);
-  if (uid !== userInfo().uid || (mode & 0o022) !== 0) {
-    throw new Error(
-      `${parent} belongs to someone else or is open to others: remove it, or use --control PATH`,
-    );
+  if (await isOwn(parent)) return;
+  throw new Error(`${parent} belongs to someone else or is open to others: remove it, or use --control PATH`);
+}
+
+/** @returns whether a socket in the shared place could have been put there by someone else */
+export async function isTrustedControlPath(path: string): Promise<boolean> {
+  const parent = dirname(path);
+  return !parent.startsWith(join(tmpdir(), 'hubcap-')) || (await isOwn(parent));
+}
+
+async function isOwn(path: string): Promise<boolean> {
+  try {
+    const { uid, mode } = await lstat(path);
+    return uid === userInfo().uid && (mode & 0o022) === 0;
+  } catch {
+    return false; // not there: nobody's
   }
 }

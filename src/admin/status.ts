@@ -89,8 +89,9 @@ function describePlatform(
   isStored: boolean,
   catalog: Catalog,
 ): PlatformStatus {
-  const content: Pick<LinkRow, 'size' | 'stored'>[] = [{ size, stored: isStored }, ...catalog.links(digest)];
-  const total = (links: typeof content): number => links.reduce((sum, link) => sum + link.size, 0);
+  const content = [{ child: digest, size, stored: isStored }, ...closure(digest, catalog)];
+  const total = (links: readonly { size: number }[]): number =>
+    links.reduce((sum, link) => sum + link.size, 0);
   const stored = content.filter((link) => link.stored);
   return {
     platform,
@@ -99,6 +100,23 @@ function describePlatform(
     storedBytes: total(stored),
     knownBytes: total(content),
   };
+}
+
+/** Nobody nests deeper; a hostile manifest could. */
+const MAX_DEPTH = 4;
+
+/** What a manifest needs, each digest once; foreign layers are kept elsewhere and never here. */
+function closure(digest: Digest, catalog: Catalog): LinkRow[] {
+  const found = new Map<Digest, LinkRow>();
+  const walk = (parent: Digest, depth: number): void => {
+    for (const link of catalog.links(parent)) {
+      if (link.isForeign || found.has(link.child)) continue;
+      found.set(link.child, link);
+      if (link.role === 'manifest' && depth < MAX_DEPTH) walk(link.child, depth + 1);
+    }
+  };
+  walk(digest, 1);
+  return [...found.values()];
 }
 
 export interface StatusSources {

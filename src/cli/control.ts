@@ -1,4 +1,5 @@
 /** Owns how a command reaches the data: through the running daemon, or in this process where none runs. */
+import { existsSync } from 'node:fs';
 import { type Control, connectControl } from '../admin/control-client.ts';
 import { controlPaths } from '../admin/control-path.ts';
 import type { Config } from '../config/schema.ts';
@@ -25,6 +26,12 @@ export async function withControl<T>(
 }
 
 async function openLocal(config: Config, version: string, paths: readonly string[]): Promise<Control> {
+  const { directory } = config.storage;
+  if (!existsSync(directory)) {
+    throw new ReportedError(
+      `${directory} is not there: no hubcap has run with it; name its data directory with --data DIR`,
+    );
+  }
   try {
     return await openLocalControl(config, version);
   } catch (error) {

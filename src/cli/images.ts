@@ -56,7 +56,7 @@ function describe({ reference, digest, storedBytes, state, platforms }: ImageSta
 
 function table(rows: string[][]): string {
   const widths = HEADINGS.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
+    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), heading.length),
   );
   const line = (cells: string[]): string =>
     cells

@@ -37,8 +37,12 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .epilogue('`hubcap <command> --help` shows its options and examples.')
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(message);
+      throw message ? new UsageError(message) : error; // with a message it is yargs that refuses
     });
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(DONE); // whoever read has seen enough: `hubcap images | head`
+    throw error;
+  });
   try {
     await parser.parseAsync();
     return DONE;

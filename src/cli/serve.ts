@@ -81,7 +81,7 @@ export function serve(version: string): CommandModule<object, Options> {
 }
 
 async function run(config: Config, version: string): Promise<void> {
-  const { log, flush } = createLogger(config.log);
+  const { log, flush } = await createLogger(config.log);
   let daemon: Daemon;
   try {
     daemon = await startDaemon(config, log, version);
@@ -89,10 +89,9 @@ async function run(config: Config, version: string): Promise<void> {
     throw await explainStart(error, config);
   }
   announce(daemon, config, log);
-  flush();
+  await flush();
   process.on('uncaughtExceptionMonitor', (error) => {
-    log.fatal({ error }, 'hubcap ends because of a fault of its own');
-    flush();
+    process.stderr.write(`hubcap ends because of a fault of its own: ${error.stack}\n`);
   });
   const signal = await firstSignal();
   log.info({ signal }, 'stopping: responses and downloads may finish');
@@ -100,7 +99,7 @@ async function run(config: Config, version: string): Promise<void> {
   firstSignal().then(() => atOnce.abort());
   await daemon.close(atOnce.signal);
   log.info('stopped');
-  flush();
+  await flush();
 }
 
 /** Says where hubcap listens, what it mirrors, where it stores, and what Docker needs: one line or, for people, a few. */

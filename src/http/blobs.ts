@@ -71,6 +71,8 @@ async function send(
   const { response, record } = exchange;
   const headers = headersOf(route, outcome);
   const { size } = reader;
+  // The head of an empty answer is all of it: what claims to be empty must be proven before.
+  if (size === 0) await reader.read(Buffer.alloc(1), 0);
   const part = partOf(wanted, size);
   const isPartial = wanted.kind !== 'whole' && size !== undefined;
   if (isPartial) headers['content-range'] = `bytes ${part.start}-${(part.end ?? size) - 1}/${size}`;

@@ -28,6 +28,8 @@ export interface RegistryServerOptions {
 }
 
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Registry clients do not pipeline; each request that waits for its turn would hold buffers and a file. */
+const MAX_PIPELINED = 8;
 
 export interface RegistryServer {
   /** not listening yet */
@@ -72,7 +74,8 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
     const startedAt = performance.now();
     if (options.isDraining()) response.shouldKeepAlive = false;
     const { socket } = request;
-    answering.set(socket, (answering.get(socket) ?? 0) + 1);
+    const atOnce = (answering.get(socket) ?? 0) + 1;
+    answering.set(socket, atOnce);
     response.once('close', () => {
       answering.set(socket, (answering.get(socket) ?? 1) - 1);
       const { firstByteAt } = exchange.record;
@@ -82,6 +85,10 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
         isAborted: !response.writableFinished,
       });
     });
+    if (atOnce > MAX_PIPELINED) {
+      socket.destroy();
+      return;
+    }
     const answered = answer(exchange, options, buffers)
       .catch((error: unknown) => fail(exchange, error))
       .finally(() => running.delete(answered));

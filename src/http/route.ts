@@ -67,6 +67,7 @@ export function parseRoute<U extends { host: string }>(line: RequestLine, names:
   const query = question < 0 ? NO_QUERY : new URLSearchParams(line.url.slice(question + 1));
   const prefix = v2 > 0 ? path.slice(1, v2) : undefined;
   const rest = path.slice(v2 + 4);
+  if (prefix !== undefined) configured(prefix, names);
   if (rest === '') return { kind: 'base' };
   if (rest === '_catalog') return { kind: 'catalog', page: parsePage(query) };
   return parseBelowRepository(rest.split('/'), query, (components) =>

@@ -5,9 +5,10 @@ import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { BlobReader } from '../store/blob-reader.ts';
 import type { DiskStore } from '../store/disk-store.ts';
-import { StorageError } from '../store/errors.ts';
+import { PartialRefusedError, StorageError } from '../store/errors.ts';
 import type { FillStart, Fills } from '../store/fills.ts';
 import { passingReader } from '../store/passing-reader.ts';
+import { UpstreamError } from '../upstream/errors.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import type { Permission } from './permission.ts';
@@ -69,7 +70,7 @@ export class Blobs {
       const proof = await this.#prove(question);
       return proof === 'named'
         ? { outcome: 'stale', size }
-        : { outcome: size === undefined ? 'miss' : 'hit', size: proof.size ?? size };
+        : { outcome: size === undefined ? 'miss' : 'hit', size: size ?? proof.size };
     } catch (error) {
       throw toRegistryError(keyOf(question, question.digest), error);
     }
@@ -89,7 +90,7 @@ export class Blobs {
       isHeld = true;
     }
     const stored = isHeld ? await this.#openStored(digest) : undefined;
-    if (stored) return { outcome, source: 'store', reader: stored };
+    if (stored) return { outcome, source: 'store', reader: this.#withFallback(question, stored) };
     if (isOffline()) throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
     return await this.#fill(question);
   }
@@ -121,8 +122,14 @@ export class Blobs {
     const start = await fills.begin({
       digest,
       origin: { upstream: upstream.host, repository },
+      isAboutRepository: (error) => error instanceof UpstreamError && error.reason === 'denied',
       open: async (from, signal) => {
-        const download = await upstream.client.download(repository, digest, from, signal);
+        const download = await upstream.client
+          .download(repository, digest, from, signal)
+          .catch((error: unknown) => {
+            const isRefusal = error instanceof UpstreamError && error.reason === 'bad-answer' && from > 0;
+            throw isRefusal ? new PartialRefusedError(error) : error;
+          });
         if (download) this.#grant(question);
         return download;
       },
@@ -165,7 +172,7 @@ export class Blobs {
     };
   }
 
-  /** A disk that fails in the middle of a fill does not fail its readers: they go on past the store. */
+  /** A disk that fails in the middle does not fail its readers: they go on past the store. */
   #withFallback(question: BlobQuestion, reader: BlobReader): BlobReader {
     let current = reader;
     let isPassing = false;
@@ -176,7 +183,8 @@ export class Blobs {
         try {
           return await current.read(buffer, position);
         } catch (error) {
-          if (!(error instanceof StorageError) || isPassing || !isOpen) throw error;
+          if (!(error instanceof StorageError) || isPassing || !isOpen || this.#options.isOffline())
+            throw error;
           isPassing = true;
           current.close();
           current = await this.#pass(question);

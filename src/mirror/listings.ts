@@ -8,6 +8,7 @@ import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { Catalog } from '../store/catalog.ts';
 import type { UpstreamRequestKind } from '../upstream/asker.ts';
+import { UpstreamError } from '../upstream/errors.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import type { MirroredUpstream } from './mirrored-upstream.ts';
@@ -96,10 +97,11 @@ export class Listings {
       const { result, joined } = this.#asking.run(key, async () => {
         const page = await upstream.client.page(kind, repository, path);
         if (!page) throw this.#absences.remember(key, nameUnknown(key), upstream.notFoundTtlMs);
+        if (!isListing(page.body, kind)) throw badListing(key, upstream.host);
         const answer: Listing = {
           outcome: 'miss',
           body: page.body,
-          mediaType: page.mediaType ?? mediaType,
+          mediaType,
           next: page.link?.match(/<[^>?]*\?([^>]*)>\s*;\s*rel="?next"?/)?.[1],
         };
         this.#known.set(key, { listing: answer, untilMs: now() + upstream.tagTtlMs });
@@ -132,6 +134,20 @@ export class Listings {
       'stale',
     );
   }
+}
+
+/** What a client is given is what it asked for: a page of HTML with status 200 is no list. */
+function isListing(body: Buffer, kind: 'tags' | 'referrers'): boolean {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    return typeof value === 'object' && value !== null && (kind === 'tags' ? 'tags' : 'manifests') in value;
+  } catch {
+    return false; // the caller says so with the URL
+  }
+}
+
+function badListing(key: string, host: string): UpstreamError {
+  return new UpstreamError(`${key}: what ${host} sent is no list`, { reason: 'bad-answer', host });
 }
 
 function listing(

@@ -64,6 +64,14 @@ export class ManifestCache {
     return { manifest: this.#keep({ digest, mediaType: parsed.mediaType, body }), isStored };
   }
 
+  /** A manifest that is in memory and was evicted from the disk, or never got there, is stored again. */
+  async ensureStored(digest: Digest): Promise<void> {
+    const hot = this.#hot.get(digest);
+    if (!hot || this.#store.sizeOf(digest) !== undefined) return;
+    const parsed = parseManifest(hot.body, hot.mediaType);
+    if (parsed) await this.#put(digest, hot.body, parsed);
+  }
+
   #keep(manifest: StoredManifest): StoredManifest {
     this.#hot.set(manifest.digest, manifest);
     return manifest;

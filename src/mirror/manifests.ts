@@ -5,7 +5,7 @@ import type { Reference, Tag } from '../oci/reference.ts';
 import { manifestUnknown } from '../oci/registry-error.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { Absences } from './absences.ts';
-import { toRegistryError } from './failures.ts';
+import { cannotSay, toRegistryError, upstreamStatusOf } from './failures.ts';
 import type { ManifestCache } from './manifest-cache.ts';
 import { ManifestsByDigest } from './manifests-by-digest.ts';
 import type { Permission } from './permission.ts';
@@ -75,10 +75,21 @@ export class Manifests {
   async #bodyOf(place: Place, tag: Tag, { known, outcome, manifest }: Resolution): Promise<ServedManifest> {
     const present = manifest ?? this.#cache.hot(known.digest);
     if (present) return served(present, outcome);
-    const answer = await this.#byDigest.get(place, known.digest, true);
+    const answer = await this.#byDigest.get(place, known.digest, true).catch((error: unknown) => {
+      return this.#staleBody(place, tag, error);
+    });
+    if (answer.outcome === 'stale') return answer;
     if (answer.outcome === 'hit') return { ...answer, outcome };
     this.#tags.stored(place, known.digest, tag);
     return answer;
+  }
+
+  /** The tag has moved, and what it moved to cannot be had: what it was is better than nothing. */
+  async #staleBody(place: Place, tag: Tag, error: unknown): Promise<ServedManifest> {
+    const last = cannotSay(error) ? await this.#tags.lastServable(place, tag) : undefined;
+    const manifest = last && (await this.#cache.get(last.digest));
+    if (!manifest) throw error;
+    return { ...served(manifest, 'stale'), upstreamStatus: upstreamStatusOf(error) };
   }
 
   async #defaultPlatform(place: Place, tag: Tag, index: ServedManifest): Promise<ServedManifest> {

@@ -39,7 +39,8 @@ export class UpstreamTable {
 
   /** @param name a host as in `ns` or in a path, in any case */
   named(name: string): MirroredUpstream | undefined {
-    return this.#byName.get(name.toLowerCase());
+    // Some letters outside ASCII become ASCII in lower case.
+    return /^[\x21-\x7e]+$/.test(name) ? this.#byName.get(name.toLowerCase()) : undefined;
   }
 
   /** @param hostHeader the request's `Host`, with or without a port */

@@ -29,7 +29,8 @@ export class Permission {
   /** Upstream has proven it. Noted in the catalog where the content is stored, remembered for a while where not. */
   grant(upstream: string, name: Repository, digest: Digest): void {
     const key = keyOf(upstream, name, digest);
-    if (this.#held.get(key) === 'noted') return;
+    // What was noted goes with the content when that is evicted: look, it may be back without its note.
+    if (this.#held.get(key) === 'noted' && this.#catalog.holds({ upstream, name }, digest)) return;
     const isNoted = this.#catalog.grant({ upstream, name }, digest, this.#now());
     this.#held.set(key, isNoted ? 'noted' : 'remembered');
   }

@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import type { Reference, Tag } from '../oci/reference.ts';
-import { manifestUnknown, offlineUnknown, type RegistryError } from '../oci/registry-error.ts';
+import { manifestUnknown, offlineUnknown, RegistryError } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { Catalog } from '../store/catalog.ts';
@@ -81,6 +81,15 @@ export class Tags {
     this.#unstored.delete(keyOf(place, digest));
   }
 
+  /**
+   * What the catalog still knows of a tag whose new manifest cannot be had: HEAD may have seen it move before.
+   * @returns undefined where nothing of it can be served
+   */
+  async lastServable(place: Place, tag: Tag): Promise<KnownTag | undefined> {
+    const known = this.#options.catalog.tag(repositoryOf(place), tag);
+    return known && (await this.#options.byDigest.isServable(place, known.digest)) ? known : undefined;
+  }
+
   #recall(place: Place, tag: Tag, key: string): KnownTag | undefined {
     const state = this.#options.catalog.tag(repositoryOf(place), tag);
     if (state) this.#hot.set(key, state);
@@ -89,7 +98,7 @@ export class Tags {
 
   /** One HEAD says whether the tag is what it was; only a tag that moved is fetched, by its digest. */
   async #confirm(place: Place, tag: Tag, known: KnownTag, wantsBody: boolean): Promise<Resolution> {
-    const { byDigest, now } = this.#options;
+    const { byDigest, cache, permission, now } = this.#options;
     const { upstream, repository } = place;
     const checkedAtMs = now();
     try {
@@ -98,18 +107,30 @@ export class Tags {
       if (head.digest === undefined) return await this.#fetch(place, tag);
       const { digest, mediaType, size } = known;
       if (head.digest === digest) {
+        await cache.ensureStored(digest);
+        permission.grant(upstream.host, repository, digest);
         return {
           known: this.#learn(place, tag, { digest, mediaType, size, checkedAtMs }),
           outcome: 'revalidated',
         };
       }
       if (!wantsBody) return this.#learnHead(place, tag, head, head.digest, checkedAtMs);
-      const { manifest, outcome } = await byDigest.fetch(place, head.digest);
-      return { known: this.#learnManifest(place, tag, manifest, checkedAtMs), outcome, manifest };
+      return await this.#follow(place, tag, head.digest, checkedAtMs);
     } catch (error) {
       if (!cannotSay(error) || !(await byDigest.isServable(place, known.digest))) throw error;
       this.#hot.set(keyOf(place, tag), { ...known, askAgainAtMs: now() + ASK_AGAIN_AFTER_MS });
       return { known, outcome: 'stale', upstreamStatus: upstreamStatusOf(error) };
+    }
+  }
+
+  /** The tag has moved. A digest that upstream then does not have was a false header: the bytes decide. */
+  async #follow(place: Place, tag: Tag, digest: Digest, checkedAtMs: number): Promise<Resolution> {
+    try {
+      const { manifest, outcome } = await this.#options.byDigest.fetch(place, digest);
+      return { known: this.#learnManifest(place, tag, manifest, checkedAtMs), outcome, manifest };
+    } catch (error) {
+      if (!(error instanceof RegistryError) || (error.status !== 404 && error.status !== 502)) throw error;
+      return await this.#fetch(place, tag);
     }
   }
 

@@ -37,6 +37,8 @@ export interface LinkRow {
   /** bytes, as the manifest says */
   size: number;
   platform: string | undefined;
+  /** whether it is kept elsewhere, and no registry need hold it */
+  isForeign: boolean;
   /** whether the child is on disk */
   stored: boolean;
 }
@@ -129,17 +131,18 @@ export class Catalog {
     return row && String(row.media_type);
   }
 
-  /** Every tag, and every manifest that is held but has no tag and no parent; read row by row. */
+  /**
+   * Every tag, and every manifest that is held but has no tag and no parent. Read a page at a time: no statement
+   * stays open while the caller does something else.
+   */
   *images(): Generator<ImageRow> {
-    for (const row of this.#statements.listImages.iterate()) {
-      yield {
-        upstream: String(row.upstream),
-        repository: String(row.name),
-        tag: row.tag === null ? undefined : String(row.tag),
-        digest: String(row.digest) as Digest,
-        mediaType: String(row.media_type),
-        checkedAtMs: row.checked_at === null ? undefined : Number(row.checked_at),
-      };
+    let last: [string, string, string, string] = ['', '', '', ''];
+    for (;;) {
+      const rows = this.#statements.listImages.all(...last, IMAGES_PAGE).map(toImageRow);
+      yield* rows;
+      const end = rows.at(-1);
+      if (!end || rows.length < IMAGES_PAGE) return;
+      last = [end.upstream, end.repository, end.tag ?? '', end.digest];
     }
   }
 
@@ -150,6 +153,7 @@ export class Catalog {
       role: String(row.role) as Descriptor['role'],
       size: Number(row.size),
       platform: row.platform === null ? undefined : String(row.platform),
+      isForeign: row.is_foreign === 1,
       stored: row.stored !== null,
     }));
   }
@@ -188,6 +192,19 @@ export class Catalog {
     this.#repositoryIds.set(key, Number(row.id));
     return Number(row.id);
   }
+}
+
+const IMAGES_PAGE = 5000;
+
+function toImageRow(row: Record<string, unknown>): ImageRow {
+  return {
+    upstream: String(row.upstream),
+    repository: String(row.name),
+    tag: row.tag === '' ? undefined : String(row.tag),
+    digest: String(row.digest) as Digest,
+    mediaType: String(row.media_type),
+    checkedAtMs: row.checked_at === null ? undefined : Number(row.checked_at),
+  };
 }
 
 /** Row ids start at 1. */
@@ -234,19 +251,20 @@ function prepareAll(database: DatabaseSync) {
        ON CONFLICT DO NOTHING`,
     ),
     selectLinks: prepare(
-      `SELECT l.child, l.role, l.size, l.platform, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child
+      `SELECT l.child, l.role, l.size, l.platform, l.is_foreign, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child
        WHERE l.parent = ? ORDER BY l.position`,
     ),
     listImages: prepare(
-      `SELECT r.upstream, r.name, t.tag, t.digest, t.media_type, t.checked_at
-         FROM tags t JOIN repositories r ON r.id = t.repository
-       UNION ALL
-       SELECT r.upstream, r.name, NULL, h.digest, m.media_type, NULL
-         FROM holdings h JOIN manifests m ON m.digest = h.digest JOIN repositories r ON r.id = h.repository
-        WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository = h.repository AND t.digest = h.digest)
-          AND NOT EXISTS (SELECT 1 FROM links l JOIN holdings p ON p.digest = l.parent
-                           WHERE l.child = h.digest AND p.repository = h.repository)
-       ORDER BY 1, 2, 3`,
+      `SELECT * FROM (
+         SELECT r.upstream, r.name, t.tag, t.digest, t.media_type, t.checked_at
+           FROM tags t JOIN repositories r ON r.id = t.repository
+         UNION ALL
+         SELECT r.upstream, r.name, '', h.digest, m.media_type, NULL
+           FROM holdings h JOIN manifests m ON m.digest = h.digest JOIN repositories r ON r.id = h.repository
+          WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository = h.repository AND t.digest = h.digest)
+            AND NOT EXISTS (SELECT 1 FROM links l JOIN holdings p ON p.digest = l.parent
+                             WHERE l.child = h.digest AND p.repository = h.repository)
+       ) WHERE (upstream, name, tag, digest) > (?, ?, ?, ?) ORDER BY upstream, name, tag, digest LIMIT ?`,
     ),
   };
 }

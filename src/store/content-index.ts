@@ -76,7 +76,11 @@ export class ContentIndex {
 
   /** @returns up to `limit` entries, the least recently used first */
   leastRecentlyUsed(limit: number): StoredContent[] {
-    this.flushUses();
+    try {
+      this.flushUses();
+    } catch {
+      // On a full disk nothing can be noted before something is evicted: the order is then a little old.
+    }
     return this.#oldest.all(limit).map(toContent);
   }
 

@@ -1,7 +1,7 @@
 /** Owns the opening and closing of a data directory: lock, catalog, store, fills, in that order. */
 import { statfs } from 'node:fs/promises';
 import { Catalog } from './catalog.ts';
-import { openCatalogFile } from './catalog-schema.ts';
+import { markClean, openCatalogFile } from './catalog-schema.ts';
 import { ContentIndex } from './content-index.ts';
 import { DiskStore, type StoreObserver } from './disk-store.ts';
 import { StorageError } from './errors.ts';
@@ -64,7 +64,12 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       flush: () => index.flushUses(),
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       close: () => {
-        index.flushUses();
+        try {
+          index.flushUses();
+          markClean(database);
+        } catch (error) {
+          observer.storageFailed(new StorageError('writing last uses', error));
+        }
         database.close();
         unlock();
       },

@@ -31,6 +31,8 @@ export interface DiskStoreOptions {
 }
 
 const EVICTION_BATCH = 64;
+/** A download that nobody has gone on with for this long is worth less than any content. */
+const PARTIAL_AGE_MS = 24 * 3600 * 1000;
 
 /**
  * Files are the truth: a row without a file is forgotten when it is met, a file without a row is taken in, and a
@@ -50,9 +52,15 @@ export class DiskStore {
       maxBytes: options.maxBytes,
       minFreeBytes: options.minFreeBytes,
       freeBytes: () => this.freeBytes(),
-      evict: (bytes) => this.#evict(bytes),
+      evict: async (bytes) => {
+        try {
+          return await this.#evict(bytes);
+        } catch (error) {
+          throw this.#failed('making room', error);
+        }
+      },
     });
-    this.partials = new Partials(options.layout, this.ledger);
+    this.partials = new Partials(options.layout, this.ledger, options.now);
     const { objects, bytes } = options.index.totals(sizeOnDisk(1));
     this.ledger.found(bytes);
     this.#objects = objects;
@@ -243,15 +251,27 @@ export class DiskStore {
     if (made !== undefined) await syncDirectory(join(shard, '..'));
   }
 
+  /** Abandoned downloads that have become old go first, then content by last use, then any abandoned download. */
   async #evict(bytes: number): Promise<number> {
-    let freed = await this.partials.discardOldest();
+    let freed = await this.partials.discardOldest(this.#options.now() - PARTIAL_AGE_MS);
     while (freed < bytes) {
-      const batch = this.#options.index.leastRecentlyUsed(EVICTION_BATCH);
-      if (batch.length === 0) break;
-      for (const { digest, size } of batch) {
-        if (freed >= bytes) break;
+      const taken = await this.#evictBatch(bytes - freed);
+      if (taken === 0) break;
+      freed += taken;
+    }
+    return freed > 0 ? freed : await this.partials.discardOldest(this.#options.now());
+  }
+
+  async #evictBatch(bytes: number): Promise<number> {
+    let freed = 0;
+    for (const { digest, size } of this.#options.index.leastRecentlyUsed(EVICTION_BATCH)) {
+      if (freed >= bytes) break;
+      try {
         await this.remove(digest, 'budget');
         freed += sizeOnDisk(size);
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error;
+        this.use(digest); // told to the observer; one file that cannot go must not keep the others
       }
     }
     return freed;

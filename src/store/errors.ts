@@ -25,6 +25,14 @@ export class OversizeError extends Error {
   }
 }
 
+/** Upstream does not go on from where a partial file ends: it is to be fetched from the start. */
+export class PartialRefusedError extends Error {
+  constructor(cause: unknown) {
+    super('upstream does not continue a partial download', { cause });
+    this.name = 'PartialRefusedError';
+  }
+}
+
 /** The disk refused; the content may still be had past it. */
 export class StorageError extends Error {
   constructor(what: string, cause: unknown) {

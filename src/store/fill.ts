@@ -130,7 +130,14 @@ export class Fill {
 
   async #readInto(buffer: Buffer, position: number, length: number): Promise<number> {
     const copied = this.#recent.copy(buffer, position, length);
-    return copied > 0 ? copied : (await this.#options.file.read(buffer, 0, length, position)).bytesRead;
+    if (copied > 0) return copied;
+    try {
+      const { bytesRead } = await this.#options.file.read(buffer, 0, length, position);
+      if (bytesRead > 0) return bytesRead;
+    } catch (error) {
+      throw new StorageError('reading a fill', error);
+    }
+    throw new StorageError('reading a fill', new Error('its file became shorter'));
   }
 
   async #run(): Promise<number> {

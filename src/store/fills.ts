@@ -3,7 +3,13 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { DiskStore, StoreObserver } from './disk-store.ts';
-import { DigestMismatchError, OversizeError, StorageError, StoreClosingError } from './errors.ts';
+import {
+  DigestMismatchError,
+  OversizeError,
+  PartialRefusedError,
+  StorageError,
+  StoreClosingError,
+} from './errors.ts';
 import { Fill, type FillInput, type OpenInput } from './fill.ts';
 import type { Layout } from './layout.ts';
 import type { Reservation } from './ledger.ts';
@@ -25,7 +31,10 @@ export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stoppe
 export interface FillRequest {
   digest: Digest;
   origin: FillOrigin;
+  /** throws PartialRefusedError where upstream does not go on from the offset */
   open: OpenInput;
+  /** whether a failure to open concerns the repository alone, and not the whole upstream */
+  isAboutRepository: (error: unknown) => boolean;
 }
 
 export interface FillsOptions {
@@ -85,7 +94,11 @@ export class Fills {
     const { digest } = request;
     const running = this.#running.get(digest);
     if (running && !running.fill.hasFailed) return { kind: 'fill', ...running, joined: true };
-    if (running) await running.ended; // it is being cleared away; whoever comes now starts afresh
+    if (running) {
+      // It is being cleared away. Whatever began meanwhile is joined: two fills must never share a file.
+      await running.ended;
+      return await this.begin(request);
+    }
     const starting = this.#starting.get(digest);
     if (starting) return await this.#join(starting, request);
     if (this.#isClosing) throw new StoreClosingError();
@@ -113,7 +126,10 @@ export class Fills {
     deadline.removeEventListener('abort', stopAll);
   }
 
-  /** That one repository lacks the content, or is refused it, says nothing about another one: that asks for itself. */
+  /**
+   * That one repository lacks the content, or is refused it, says nothing about another one: that asks for itself.
+   * Trouble that is the whole upstream's is shared: else each repository would wait for it after the other.
+   */
   async #join({ start, origin }: Starting, request: FillRequest): Promise<FillStart & { joined: boolean }> {
     const isSame =
       origin.upstream === request.origin.upstream && origin.repository === request.origin.repository;
@@ -121,7 +137,8 @@ export class Fills {
       const started = await start;
       if (isSame || started.kind !== 'absent') return { ...started, joined: true };
     } catch (error) {
-      if (isSame) throw error;
+      const isShared = origin.upstream === request.origin.upstream && !request.isAboutRepository(error);
+      if (isSame || isShared) throw error;
     }
     return await this.begin(request);
   }
@@ -143,12 +160,18 @@ export class Fills {
         return { kind: 'bypass' };
       }
       file = await this.#openPartial(digest, found);
-      const input = await request.open(found, abort.signal);
+      const input = await openInput(request, found, file, abort.signal);
       // Upstream has said how much comes; not a byte of it is taken before there is room for all.
       if (input && (await reservation.growTo(input.size ?? found))) {
-        return { kind: 'fill', ...this.#run(request, { file, found, input, reservation, abort }) };
+        return {
+          kind: 'fill',
+          ...this.#run(request, { file, found: input.from, input, reservation, abort }),
+        };
       }
-      return await this.#giveUp(digest, { kind: input ? 'bypass' : 'absent' }, abort, reservation, file);
+      // That this repository lacks the content says nothing about the one that the partial file came from.
+      if (!input && found > 0) await this.#keep(digest, found);
+      const useless = !input && found > 0 ? undefined : digest;
+      return await this.#giveUp(useless, { kind: input ? 'bypass' : 'absent' }, abort, reservation, file);
     } catch (error) {
       const isDisk = error instanceof StorageError;
       if (!isDisk && found > 0) await this.#keep(digest, found);
@@ -277,6 +300,24 @@ export class Fills {
     observer.fillEnded(result, error);
     return result;
   }
+}
+
+/** Asks for the rest of a partial file, or for all where upstream does not continue it. */
+async function openInput(
+  request: FillRequest,
+  found: number,
+  file: FileHandle,
+  signal: AbortSignal,
+): Promise<(FillInput & { from: number }) | undefined> {
+  try {
+    const input = await request.open(found, signal);
+    if (!input || input.size === undefined || input.size >= found) return input && { ...input, from: found };
+  } catch (error) {
+    if (!(error instanceof PartialRefusedError)) throw error;
+  }
+  await file.truncate(0);
+  const input = await request.open(0, signal);
+  return input && { ...input, from: 0 };
 }
 
 const NOTE_FROM_BYTES = 1024 * 1024;

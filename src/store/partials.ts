@@ -26,9 +26,12 @@ const MIN_WORTH_BYTES = 1024 * 1024;
 export class Partials {
   readonly #layout: Layout;
   readonly #ledger: Ledger;
-  readonly #bytes = new Map<Digest, number>();
+  /** the oldest first */
+  readonly #kept = new Map<Digest, { bytes: number; atMs: number }>();
+  readonly #now: () => number;
 
-  constructor(layout: Layout, ledger: Ledger) {
+  constructor(layout: Layout, ledger: Ledger, now: () => number) {
+    this.#now = now;
     this.#layout = layout;
     this.#ledger = ledger;
   }
@@ -40,42 +43,44 @@ export class Partials {
       entry.isFile(),
     );
     const names = new Set(entries.map(({ name }) => name));
+    const partials: { digest: Digest; size: number; mtimeMs: number }[] = [];
     for (const name of names) {
       const digest = digestOfPartial(name);
-      if (digest) {
-        const { size } = await stat(this.#layout.partial(digest));
-        if (await this.keep(digest, size)) found.push({ digest, origin: await this.#readNote(digest) });
-      } else if (!isNoteOf(names, name)) {
-        await unlink(join(this.#layout.fills, name));
-      }
+      if (digest) partials.push({ digest, ...(await stat(this.#layout.partial(digest))) });
+      else if (!isNoteOf(names, name)) await unlink(join(this.#layout.fills, name));
+    }
+    for (const { digest, size, mtimeMs } of partials.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
+      if (await this.keep(digest, size, mtimeMs))
+        found.push({ digest, origin: await this.#readNote(digest) });
     }
     return found;
   }
 
   /** Takes over a partial file of `bytes`. @returns whether it was worth keeping; it is removed where not */
-  async keep(digest: Digest, bytes: number): Promise<boolean> {
+  async keep(digest: Digest, bytes: number, atMs = this.#now()): Promise<boolean> {
     if (bytes < MIN_WORTH_BYTES) {
       await this.#unlink(digest);
       return false;
     }
-    this.#bytes.set(digest, bytes);
+    this.#kept.set(digest, { bytes, atMs });
     this.#ledger.found(bytes);
-    if (this.#bytes.size > MAX_PARTIALS) await this.discardOldest();
+    if (this.#kept.size > MAX_PARTIALS) await this.discardOldest(Number.POSITIVE_INFINITY);
     return true;
   }
 
   /** Hands a partial file to a fill. @returns its length, 0 where there is none */
   take(digest: Digest): number {
-    const bytes = this.#bytes.get(digest) ?? 0;
-    this.#bytes.delete(digest);
+    const bytes = this.#kept.get(digest)?.bytes ?? 0;
+    this.#kept.delete(digest);
     this.#ledger.lost(bytes);
     return bytes;
   }
 
-  /** Makes room. @returns the bytes that were freed, 0 where there was nothing */
-  async discardOldest(): Promise<number> {
-    const [digest] = this.#bytes.keys();
-    if (digest === undefined) return 0;
+  /** Makes room: gives up the oldest. @param beforeMs one that is younger stays. @returns the bytes that were freed */
+  async discardOldest(beforeMs: number): Promise<number> {
+    const [oldest] = this.#kept;
+    if (!oldest || oldest[1].atMs > beforeMs) return 0;
+    const [digest] = oldest;
     const bytes = this.take(digest);
     await this.#unlink(digest);
     return bytes;

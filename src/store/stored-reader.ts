@@ -18,7 +18,9 @@ export function storedReader(file: FileHandle, size: number): BlobReader {
       if (length <= 0) return 0;
       const read = file.read(buffer, 0, length, position);
       reading = read;
-      const { bytesRead } = await read;
+      const { bytesRead } = await read.catch((error: unknown) => {
+        throw new StorageError('reading content', error);
+      });
       if (bytesRead === 0) throw new StorageError('reading content', new Error('the file became shorter'));
       return bytesRead;
     },

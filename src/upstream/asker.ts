@@ -1,8 +1,9 @@
 /** Owns asking one registry: authorization, one fresh try on 401, the time-out that a 429 imposes. */
 import type { Repository } from '../oci/reference.ts';
+import { untilAborted } from './abort.ts';
 import { type Authorization, Authorizer } from './authorizer.ts';
 import { type CredentialSource, Credentials } from './credentials.ts';
-import { UpstreamError } from './errors.ts';
+import { transportFailure, UpstreamError } from './errors.ts';
 import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
 import { isRedirect } from './redirects.ts';
 import { Tokens } from './tokens.ts';
@@ -53,7 +54,7 @@ export class Asker {
   #rateLimit: RateLimit | undefined;
 
   constructor(options: UpstreamOptions) {
-    const { host, url, realms, retries, now, observer } = options;
+    const { host, url, realms, now, observer } = options;
     this.#options = options;
     this.transport = new Transport({
       ...options.timeouts,
@@ -64,7 +65,7 @@ export class Asker {
       address: url,
       realms,
       credentials: new Credentials(host, url, options.credentials, now),
-      tokens: new Tokens({ transport: this.transport, retries, now, observe: observer.token }),
+      tokens: new Tokens({ transport: this.transport, now, observe: observer.token }),
     });
   }
 
@@ -76,12 +77,13 @@ export class Asker {
   /** One question with its authorization; 401 is answered once, with something fresh. @throws UpstreamError */
   async ask(ask: Ask): Promise<Answer> {
     this.#refuseWhileResting(ask);
-    const offered = await this.#authorizer.prepare(ask.repository);
+    const offered = await this.#within(ask.signal, this.#authorizer.prepare(ask.repository));
     let answer = await this.#send(ask, offered);
     if (answer.status === 401) {
       await discardBody(answer);
       offered?.reject();
-      const fresh = await this.#authorizer.challenged(ask.repository, answer.header('www-authenticate'));
+      const challenge = answer.header('www-authenticate');
+      const fresh = await this.#within(ask.signal, this.#authorizer.challenged(ask.repository, challenge));
       answer = await this.#send(ask, fresh);
       if (answer.status === 401) fresh.reject();
     }
@@ -90,6 +92,15 @@ export class Asker {
     }
     await discardBody(answer);
     throw this.#refused(ask, answer);
+  }
+
+  /** Tokens and credential helpers are waited for as long as the asker can wait; they go on for the others. */
+  async #within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+    try {
+      return await untilAborted(work, signal);
+    } catch (error) {
+      throw transportFailure(this.#options.url.host, error);
+    }
   }
 
   async #send(ask: Ask, authorization: Authorization | undefined): Promise<Answer> {

@@ -100,7 +100,7 @@ export class Authorizer {
     repository: Repository,
     login: Login | undefined,
   ): Promise<Authorization> {
-    const { address, realms, tokens, credentials } = this.#options;
+    const { address, realms, tokens } = this.#options;
     const url = trustedRealm(realm, address, realms);
     if (!url) {
       const named = URL.canParse(realm) ? new URL(realm).host : 'an address that is none';
@@ -115,13 +115,14 @@ export class Authorizer {
       scope: scope ?? `repository:${repository}:pull`,
       login,
     };
-    const token = await tokens.get(question);
+    const token = await tokens.get(question).catch((error: unknown) => {
+      if (login && error instanceof UpstreamError && error.reason === 'denied')
+        this.#options.credentials.forget();
+      throw error;
+    });
     return {
       header: `Bearer ${token}`,
-      reject: () => {
-        tokens.reject(question, token);
-        if (login) credentials.forget();
-      },
+      reject: () => tokens.reject(question, token),
     };
   }
 }

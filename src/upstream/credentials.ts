@@ -9,6 +9,7 @@ export type CredentialSource =
 const REMEMBER_MS = 5 * 60_000;
 
 /** Docker's own key for the Hub, and the names under which other tools write it. */
+const HUB_HOSTS: ReadonlySet<string> = new Set(['registry-1.docker.io', 'index.docker.io', 'docker.io']);
 const HUB_KEYS = ['https://index.docker.io/v1/', 'docker.io', 'index.docker.io', 'registry-1.docker.io'];
 
 export class Credentials {
@@ -20,7 +21,7 @@ export class Credentials {
   /** @param upstream the host that clients name */
   constructor(upstream: string, address: URL, sources: readonly CredentialSource[], now: () => number) {
     this.#sources = sources;
-    this.#serverKeys = upstream === 'docker.io' ? HUB_KEYS : [...new Set([upstream, address.host])];
+    this.#serverKeys = serverKeys(upstream, address);
     this.#now = now;
   }
 
@@ -51,6 +52,11 @@ export class Credentials {
     }
     return undefined;
   }
+}
+
+/** By where it is asked, as Docker does: a login for the Hub is not for whatever takes the Hub's place. */
+function serverKeys(upstream: string, { protocol, host }: URL): readonly string[] {
+  return protocol === 'https:' && HUB_HOSTS.has(host) && upstream === 'docker.io' ? HUB_KEYS : [host];
 }
 
 /** @returns the value of `Authorization` for RFC 7617 */

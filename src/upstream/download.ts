@@ -32,8 +32,10 @@ export interface DownloadOptions {
  * @throws UpstreamError
  */
 export async function openDownload(options: DownloadOptions): Promise<Download | undefined> {
-  const { retries, signal, from } = options;
-  const first = await withRetries(retries, signal, () => openAt(options, from, undefined, undefined));
+  const { retries, signal, from, answerDeadlineMs } = options;
+  // Whoever waits for the head waits for all attempts together: clients give up after 30 s (containerd).
+  const until = AbortSignal.any([signal, AbortSignal.timeout(answerDeadlineMs)]);
+  const first = await withRetries(retries, until, () => openAt(options, from, undefined, undefined));
   return first && { size: first.size, chunks: resuming(options, first) };
 }
 

@@ -44,7 +44,9 @@ export class UpstreamError extends Error {
 
   /** whether the same question may get another answer at once */
   get isTransient(): boolean {
-    return TRANSIENT.has(this.reason);
+    // What a registry or token server refuses with a 4xx it refuses again; a CDN's may be an address that expired.
+    const isRefusal = this.reason === 'bad-answer' && this.status !== undefined && this.status < 500;
+    return TRANSIENT.has(this.reason) && !isRefusal;
   }
 }
 

@@ -5,7 +5,6 @@ import { basicAuthorization } from './credentials.ts';
 import type { Login } from './docker-config.ts';
 import { UpstreamError } from './errors.ts';
 import { parseRetryAfter } from './rate-limit.ts';
-import { withRetries } from './retry.ts';
 import { type Answer, discardBody, readSmall, type Transport } from './transport.ts';
 
 export interface TokenQuestion {
@@ -18,12 +17,13 @@ export interface TokenQuestion {
 
 export interface TokensOptions {
   transport: Transport;
-  retries: number;
   now: () => number;
   observe: (result: 'fetched' | 'refused' | 'failed') => void;
 }
 
 const MAX_TOKENS = 10_000;
+/** A wrong password that is tried for each client locks an account. */
+const REMEMBER_REFUSAL_MS = 10_000;
 const MAX_ANSWER_BYTES = 256 * 1024;
 const DEADLINE_MS = 15_000;
 /** spec/auth/token: an absent `expires_in` means 60 s. `issued_at` is not used: clocks differ. */
@@ -33,6 +33,7 @@ export class Tokens {
   readonly #options: TokensOptions;
   readonly #known: LRUCache<string, { token: string; untilMs: number }>;
   readonly #asking = new SingleFlight<string>();
+  readonly #refused = new LRUCache<string, { error: UpstreamError; untilMs: number }>({ max: MAX_TOKENS });
   /** token servers that limit the rate, by host: until when they are not asked */
   readonly #restingUntilMs = new LRUCache<string, number>({ max: 1000 });
 
@@ -50,6 +51,8 @@ export class Tokens {
     const key = keyOf(question);
     const known = this.#known.get(key);
     if (known && this.#options.now() < known.untilMs) return known.token;
+    const refused = this.#refused.get(key);
+    if (refused && this.#options.now() < refused.untilMs) throw refused.error;
     const retryAfterMs = (this.#restingUntilMs.get(question.realm.host) ?? 0) - this.#options.now();
     if (retryAfterMs > 0) throw throttled(question.realm.host, retryAfterMs);
     return await this.#asking.run(key, () => this.#ask(key, question)).result;
@@ -62,16 +65,18 @@ export class Tokens {
   }
 
   async #ask(key: string, question: TokenQuestion): Promise<string> {
-    const { retries, now, observe } = this.#options;
+    const { now, observe } = this.#options;
     const signal = AbortSignal.timeout(DEADLINE_MS);
     try {
-      const { token, lifeS } = await withRetries(retries, signal, () => this.#exchange(question, signal));
+      const { token, lifeS } = await this.#exchange(question, signal);
       // A tenth of its life, at most 30 s, is left unused: a download that starts with it must still be let in.
       this.#known.set(key, { token, untilMs: now() + (lifeS - Math.min(30, lifeS / 10)) * 1000 });
       observe('fetched');
       return token;
     } catch (error) {
-      observe(error instanceof UpstreamError && error.reason === 'denied' ? 'refused' : 'failed');
+      const isRefusal = error instanceof UpstreamError && error.reason === 'denied';
+      if (isRefusal) this.#refused.set(key, { error, untilMs: now() + REMEMBER_REFUSAL_MS });
+      observe(isRefusal ? 'refused' : 'failed');
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 /** Owns the connections to one upstream, its token server and its CDN: one pool per origin, bounded. */
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { untilAborted } from './abort.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
 
 export interface ProxyRules {
@@ -50,7 +51,7 @@ export class Transport {
   async send(question: Question): Promise<Answer> {
     const { method, url, headers, body, signal, lane } = question;
     try {
-      const response = await request(url, {
+      const asked = request(url, {
         dispatcher: this.#lanes[lane],
         method,
         headers: { 'accept-encoding': 'identity', 'user-agent': 'hubcap', ...headers },
@@ -58,6 +59,9 @@ export class Transport {
         signal,
         ...this.#timeouts,
       });
+      // undici looks at the signal once the request has a connection: while it queues for one, or while a proxy
+      // is silent, nobody would.
+      const response = await untilAborted(asked, signal, ({ body }) => dropBody(body));
       return {
         status: response.statusCode,
         header: (name) => first(response.headers[name]),
@@ -106,12 +110,23 @@ export async function discardBody(answer: Answer): Promise<void> {
 
 /** Ends the connection instead of reading the rest. */
 export function destroyBody(answer: Answer): void {
-  answer.body.on('error', () => undefined); // "aborted" is what was asked for
-  answer.body.destroy();
+  dropBody(answer.body);
+}
+
+function dropBody(body: Answer['body']): void {
+  body.on('error', () => undefined); // "aborted" is what was asked for
+  body.destroy();
 }
 
 function makeDispatcher({ connections, connectMs, proxy }: TransportOptions): Dispatcher {
-  const options = { connections, pipelining: 1, connect: { timeout: connectMs }, keepAliveTimeout: 30_000 };
+  const options = {
+    connections,
+    pipelining: 1,
+    // HTTP/2 would put all downloads of an origin on one connection, behind one window of 512 KiB.
+    allowH2: false,
+    connect: { timeout: connectMs },
+    keepAliveTimeout: 30_000,
+  };
   if (!proxy.http && !proxy.https) return new Agent(options);
   // Empty strings keep it from reading the environment itself.
   return new EnvHttpProxyAgent({

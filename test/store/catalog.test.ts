@@ -121,14 +121,14 @@ t.test('what a manifest names, and what of it is stored', async (t) => {
   store(manifest, image);
   content.add({ digest: layer, size: 10 }, 1);
   t.same(catalog.links(indexDigest), [
-    { child: manifest, role: 'manifest', size: 10, platform: 'linux/arm/v7', stored: true },
+    { child: manifest, role: 'manifest', size: 10, platform: 'linux/arm/v7', isForeign: false, stored: true },
   ]);
   t.same(
-    catalog.links(manifest).map(({ child, role, stored, platform }) => [child, role, stored, platform]),
+    catalog.links(manifest).map(({ child, role, stored, isForeign }) => [child, role, stored, isForeign]),
     [
-      [config, 'config', false, undefined],
-      [layer, 'layer', true, undefined],
-      [foreign, 'layer', false, undefined],
+      [config, 'config', false, false],
+      [layer, 'layer', true, false],
+      [foreign, 'layer', false, true],
     ],
   );
   content.remove(manifest);

@@ -11,7 +11,7 @@ const SIZE = 3 * MIB;
 const origin = { upstream: 'docker.io', repository: 'library/alpine' };
 
 function begin({ fills }: Rig, source: Source): Promise<FillStart> {
-  return fills.begin({ digest: source.digest, origin, open: source.open });
+  return fills.begin({ digest: source.digest, origin, open: source.open, isAboutRepository: () => true });
 }
 
 function fillOf(start: FillStart): { fill: Fill; ended: Promise<string> } {

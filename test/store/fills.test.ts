@@ -12,7 +12,7 @@ const SIZE = 3 * MIB;
 const origin = { upstream: 'docker.io', repository: 'library/alpine' };
 
 function request(digest: Digest, open: OpenInput) {
-  return { digest, origin, open };
+  return { digest, origin, open, isAboutRepository: () => true };
 }
 
 function fillOf(start: FillStart): { fill: Fill; ended: Promise<string> } {

@@ -17,7 +17,7 @@ async function openPartials(directory: string) {
   const evict = async () => 0;
   const freeBytes = async () => 1e12;
   const ledger = new Ledger({ maxBytes: 1e12, minFreeBytes: 0, freeBytes, evict });
-  return { layout, ledger, partials: new Partials(layout, ledger) };
+  return { layout, ledger, partials: new Partials(layout, ledger, () => 1) };
 }
 
 t.test('what an earlier process left is found, and leftovers are removed', async (t) => {
@@ -94,10 +94,10 @@ t.test('the oldest makes room', async (t) => {
     await writeFile(layout.partial(digest), bytesOf(MIB));
     await partials.keep(digest, MIB);
   }
-  t.equal(await partials.discardOldest(), MIB);
+  t.equal(await partials.discardOldest(Number.POSITIVE_INFINITY), MIB);
   t.same([partials.take(first), ledger.usedBytes], [0, MIB]);
-  t.equal(await partials.discardOldest(), MIB);
-  t.equal(await partials.discardOldest(), 0);
+  t.equal(await partials.discardOldest(Number.POSITIVE_INFINITY), MIB);
+  t.equal(await partials.discardOldest(Number.POSITIVE_INFINITY), 0);
   t.same([await readdir(layout.fills), ledger.usedBytes], [[], 0]);
 });
 

@@ -89,7 +89,7 @@ t.test('identity tokens are exchanged by POST', async (t) => {
   const auth = Buffer.from('someone:ignored').toString('base64');
   await writeFile(
     file,
-    JSON.stringify({ auths: { 'registry.test': { auth, identitytoken: 'identity-secret' } } }),
+    JSON.stringify({ auths: { [new URL(at.at.url).host]: { auth, identitytoken: 'identity-secret' } } }),
   );
   const credentials = [{ kind: 'dockerConfig' as const, file }];
   const mirror = await startMirror(t, { upstreams: { 'registry.test': { ...at, credentials } } });
