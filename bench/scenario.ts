@@ -1,0 +1,67 @@
+/** Owns what a scenario is, and what it finds. */
+import type { Teardown } from './teardown.ts';
+
+/** The columns of the table. */
+export const contestants = ['hubcap', 'docker-registry', 'nginx', 'nginx sendfile', 'direct'] as const;
+export type Contestant = (typeof contestants)[number];
+
+/** One thing that was measured on one contestant, once per round. */
+export interface Measurement {
+  /** `cached manifest by digest` */
+  name: string;
+  /** `requests/s` */
+  unit: string;
+  contestant: Contestant;
+  rounds: number[];
+}
+
+/** A target of the project, and whether it was reached. */
+export interface Check {
+  name: string;
+  target: string;
+  found: string;
+  passed: boolean;
+}
+
+export interface Context {
+  teardown: Teardown;
+  /** shorter, with fewer rounds: to see that it works, not to quote */
+  isQuick: boolean;
+  say(text: string): void;
+}
+
+export interface Findings {
+  measurements: Measurement[];
+  checks: Check[];
+}
+
+export interface Scenario {
+  name: string;
+  describe: string;
+  /** programs that must be there */
+  needs: readonly string[];
+  run(context: Context): Promise<Findings>;
+}
+
+/** Collects what the rounds of a scenario find. */
+export class Sheet {
+  readonly #measurements = new Map<string, Measurement>();
+
+  note(name: string, unit: string, contestant: Contestant, value: number): void {
+    const key = `${name} ${unit} ${contestant}`;
+    const known = this.#measurements.get(key);
+    if (known) known.rounds.push(value);
+    else this.#measurements.set(key, { name, unit, contestant, rounds: [value] });
+  }
+
+  /** @throws where nothing was noted */
+  rounds(name: string, unit: string, contestant: Contestant): number[] {
+    const found = this.#measurements.get(`${name} ${unit} ${contestant}`);
+    if (!found) throw new Error('never measured', { cause: { name, unit, contestant } });
+    return found.rounds;
+  }
+
+  get measurements(): Measurement[] {
+    return [...this.#measurements.values()];
+  }
+}
