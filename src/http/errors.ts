@@ -1,6 +1,7 @@
 /** Owns the turning of errors into OCI error answers (distribution-spec, "Error Codes"). */
 import type { ServerResponse } from 'node:http';
 import { RegistryError } from '../oci/registry-error.ts';
+import { COMMON_HEADERS } from './exchange.ts';
 
 /** @returns what the client is told: a RegistryError as it is, anything else as our own fault without details */
 export function toClientError(error: unknown): RegistryError {
@@ -21,6 +22,7 @@ export function sendError(response: ServerResponse, error: RegistryError, isHead
   }
   const body = errorBody(error);
   response.writeHead(error.status, {
+    ...COMMON_HEADERS,
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     ...(error.retryAfterS !== undefined && { 'retry-after': String(error.retryAfterS) }),

@@ -43,13 +43,19 @@ export function newRecord(): RequestRecord {
   };
 }
 
+/** On every answer. Given to `writeHead` with the rest: `setHeader` before it makes Node take a slower way. */
+export const COMMON_HEADERS = {
+  'docker-distribution-api-version': 'registry/2.0',
+  'x-content-type-options': 'nosniff',
+} as const;
+
 /** Sends the head of the answer. From here on the client must take what it is given. */
 export function sendHead(
   { response, record, idleMs }: Exchange,
   status: number,
   headers: Record<string, string | number>,
 ): void {
-  response.writeHead(status, headers);
+  response.writeHead(status, { ...COMMON_HEADERS, ...headers });
   record.firstByteAt = performance.now();
   response.socket?.setTimeout(idleMs);
 }

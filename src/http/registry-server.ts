@@ -106,8 +106,6 @@ async function answer(
   buffers: BufferPool,
 ): Promise<void> {
   const { request, response, record } = exchange;
-  response.setHeader('docker-distribution-api-version', 'registry/2.0');
-  response.setHeader('x-content-type-options', 'nosniff');
   if (request.headers.host === undefined && request.httpVersion === '1.1') {
     throw badRequest('the Host header is missing', 400);
   }
