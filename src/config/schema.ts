@@ -41,7 +41,7 @@ export interface UpstreamConfig {
   /** Connections per origin. */
   connections: number;
   timeouts: UpstreamTimeouts;
-  /** Attempts without progress for what is transient. */
+  /** Further attempts, without progress, for what is transient. */
   retries: number;
 }
 

@@ -38,6 +38,7 @@ export interface RegistryServer {
   settled(): Promise<void>;
 }
 
+/** Makes the registry listener: each request is answered, counted and logged once, whatever happens to it. */
 export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
   const running = new Set<Promise<void>>();
   const { limits } = options;

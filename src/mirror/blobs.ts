@@ -161,9 +161,10 @@ export class Blobs {
       reader.close();
       throw error;
     }
-    start.ended.then((result) => {
+    const noted = start.ended.then((result) => {
       if (result === 'stored') this.#grant(question); // now it can be noted: the content is there
     });
+    noted.catch(() => undefined); // unnoted, it is asked for again after a restart
     return {
       outcome: start.joined ? 'coalesced' : 'miss',
       source: 'fill',

@@ -130,7 +130,10 @@ export class Fill {
 
   async #readInto(buffer: Buffer, position: number, length: number): Promise<number> {
     const copied = this.#recent.copy(buffer, position, length);
-    if (copied > 0) return copied;
+    return copied > 0 ? copied : await this.#readFile(buffer, position, length);
+  }
+
+  async #readFile(buffer: Buffer, position: number, length: number): Promise<number> {
     try {
       const { bytesRead } = await this.#options.file.read(buffer, 0, length, position);
       if (bytesRead > 0) return bytesRead;
@@ -157,12 +160,11 @@ export class Fill {
 
   /** What an earlier process left is hashed before anything is added to it. */
   async #rehash(): Promise<void> {
-    const { file, found } = this.#options;
+    const { found } = this.#options;
     const buffer = found > 0 ? Buffer.allocUnsafe(REHASH_CHUNK_BYTES) : undefined;
     while (buffer && this.#frontier < found) {
       const length = Math.min(buffer.length, found - this.#frontier);
-      const { bytesRead } = await file.read(buffer, 0, length, this.#frontier);
-      if (bytesRead === 0) throw new StorageError('reading a partial file', new Error('it became shorter'));
+      const bytesRead = await this.#readFile(buffer, this.#frontier, length);
       this.#hash.update(buffer.subarray(0, bytesRead));
       this.#advance(bytesRead);
     }

@@ -39,11 +39,13 @@ export interface Answer {
 
 /** Never decompresses, never follows a redirect, never adds a header: what is asked is what is sent. */
 export class Transport {
-  readonly #lanes: Record<Question['lane'], Dispatcher>;
+  readonly #lanes: Record<Question['lane'], Ways>;
+  readonly #proxy: ProxyRules;
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
-    this.#lanes = { short: makeDispatcher(options), blob: makeDispatcher(options) };
+    this.#lanes = { short: makeWays(options), blob: makeWays(options) };
+    this.#proxy = options.proxy;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }
 
@@ -52,7 +54,7 @@ export class Transport {
     const { method, url, headers, body, signal, lane } = question;
     try {
       const asked = request(url, {
-        dispatcher: this.#lanes[lane],
+        dispatcher: this.#way(url, lane),
         method,
         headers: { 'accept-encoding': 'identity', 'user-agent': 'hubcap', ...headers },
         body: body ?? null,
@@ -74,7 +76,14 @@ export class Transport {
 
   /** Ends all connections. */
   async close(): Promise<void> {
-    await Promise.all(Object.values(this.#lanes).map((lane) => lane.destroy()));
+    const ways = Object.values(this.#lanes).flatMap(({ direct, proxied }) => [direct, proxied ?? []].flat());
+    await Promise.all(ways.map((way) => way.destroy()));
+  }
+
+  /** A proxy for one scheme is none for the other, as for curl and Docker. */
+  #way({ protocol }: URL, lane: Question['lane']): Dispatcher {
+    const { direct, proxied } = this.#lanes[lane];
+    return proxied && (protocol === 'https:' ? this.#proxy.https : this.#proxy.http) ? proxied : direct;
   }
 }
 
@@ -118,7 +127,12 @@ function dropBody(body: Answer['body']): void {
   body.destroy();
 }
 
-function makeDispatcher({ connections, connectMs, proxy }: TransportOptions): Dispatcher {
+interface Ways {
+  direct: Dispatcher;
+  proxied: Dispatcher | undefined;
+}
+
+function makeWays({ connections, connectMs, proxy }: TransportOptions): Ways {
   const options = {
     connections,
     pipelining: 1,
@@ -127,14 +141,16 @@ function makeDispatcher({ connections, connectMs, proxy }: TransportOptions): Di
     connect: { timeout: connectMs },
     keepAliveTimeout: 30_000,
   };
-  if (!proxy.http && !proxy.https) return new Agent(options);
+  const direct = new Agent(options);
+  if (!proxy.http && !proxy.https) return { direct, proxied: undefined };
   // Empty strings keep it from reading the environment itself.
-  return new EnvHttpProxyAgent({
+  const proxied = new EnvHttpProxyAgent({
     ...options,
     httpProxy: proxy.http ?? '',
     httpsProxy: proxy.https ?? '',
     noProxy: proxy.no ?? '',
   });
+  return { direct, proxied };
 }
 
 function first(value: string | string[] | undefined): string | undefined {
