@@ -62,12 +62,16 @@ export async function sendBlob(
   }
 }
 
+/** The callback of a write does not always come when the connection is destroyed under it: 'close' does. */
 function write(response: ServerResponse, chunk: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (response.destroyed) {
-      reject(new ClientGoneError());
-      return;
-    }
-    response.write(chunk, (error) => (error ? reject(new ClientGoneError(error)) : resolve()));
+    const leave = (): void => reject(new ClientGoneError());
+    if (response.destroyed) return leave();
+    response.once('close', leave);
+    response.write(chunk, (error) => {
+      response.off('close', leave);
+      if (error) reject(new ClientGoneError(error));
+      else resolve();
+    });
   });
 }

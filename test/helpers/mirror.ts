@@ -35,7 +35,7 @@ export interface RunningMirror {
   readonly directory: string;
   readonly daemon: Daemon;
   /** JSON lines, at every level */
-  readonly logs: readonly string[];
+  readonly logs: string[];
   get(path: string, ask?: Ask): Promise<Received>;
   head(path: string, ask?: Ask): Promise<Received>;
   open(path: string, ask?: Ask): Promise<Open>;
