@@ -1,7 +1,7 @@
 /** Owns how a manifest is obtained by digest: from the store where the repository holds it, else once from upstream. */
 import type { Digest } from '../oci/digest.ts';
 import type { Reference } from '../oci/reference.ts';
-import { manifestUnknown, offlineUnknown, type RegistryError, unavailable } from '../oci/registry-error.ts';
+import { manifestUnknown, offlineUnknown, RegistryError, unavailable } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { Absences } from './absences.ts';
@@ -125,6 +125,11 @@ export class ManifestsByDigest {
     const error = manifestUnknown(nameOf(place, { kind: 'digest', digest }));
     return this.#options.absences.remember(keyOf(place, digest), error, place.upstream.notFoundTtlMs);
   }
+}
+
+/** @returns whether upstream was asked and does not have, or does not send, the manifest with that digest */
+export function isNoSuchManifest(error: unknown): boolean {
+  return error instanceof RegistryError && (error.code === 'MANIFEST_UNKNOWN' || error.status === 502);
 }
 
 /** Upstream sent bytes that are no manifest, or not the one that was asked for. */

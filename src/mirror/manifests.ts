@@ -7,7 +7,7 @@ import type { Catalog } from '../store/catalog.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError, upstreamStatusOf } from './failures.ts';
 import type { ManifestCache } from './manifest-cache.ts';
-import { ManifestsByDigest } from './manifests-by-digest.ts';
+import { isNoSuchManifest, ManifestsByDigest } from './manifests-by-digest.ts';
 import type { Permission } from './permission.ts';
 import { nameOf, type Place } from './place.ts';
 import { type ServedManifest, served } from './served-manifest.ts';
@@ -76,12 +76,18 @@ export class Manifests {
     const present = manifest ?? this.#cache.hot(known.digest);
     if (present) return served(present, outcome);
     const answer = await this.#byDigest.get(place, known.digest, true).catch((error: unknown) => {
-      return this.#staleBody(place, tag, error);
+      return isNoSuchManifest(error) ? this.#whole(place, tag) : this.#staleBody(place, tag, error);
     });
-    if (answer.outcome === 'stale') return answer;
+    if (answer.outcome === 'stale' || answer.digest !== known.digest) return answer;
     if (answer.outcome === 'hit') return { ...answer, outcome };
     this.#tags.stored(place, known.digest, tag);
     return answer;
+  }
+
+  /** HEAD has named a digest that upstream does not have: a false header. The tag's own bytes decide. */
+  async #whole(place: Place, tag: Tag): Promise<ServedManifest> {
+    const { manifest, outcome } = await this.#tags.fetch(place, tag);
+    return served(manifest, outcome);
   }
 
   /** The tag has moved, and what it moved to cannot be had: what it was is better than nothing. */

@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import type { Reference, Tag } from '../oci/reference.ts';
-import { manifestUnknown, offlineUnknown, RegistryError } from '../oci/registry-error.ts';
+import { manifestUnknown, offlineUnknown, type RegistryError } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { Catalog } from '../store/catalog.ts';
@@ -10,7 +10,7 @@ import type { Absences } from './absences.ts';
 import { cannotSay, upstreamStatusOf } from './failures.ts';
 import { decideTag, type KnownTag } from './freshness.ts';
 import type { ManifestCache, StoredManifest } from './manifest-cache.ts';
-import { type ManifestsByDigest, wrongContent } from './manifests-by-digest.ts';
+import { isNoSuchManifest, type ManifestsByDigest, wrongContent } from './manifests-by-digest.ts';
 import type { Permission } from './permission.ts';
 import { keyOf, nameOf, type Place, repositoryOf } from './place.ts';
 
@@ -34,6 +34,8 @@ export interface Resolution {
   upstreamStatus?: number | undefined;
 }
 
+type Fetched = Resolution & { manifest: StoredManifest };
+
 const MAX_HOT_TAGS = 20_000;
 /** After upstream could not confirm a tag, the tag is served stale this long before it is asked again. */
 const ASK_AGAIN_AFTER_MS = 10_000;
@@ -47,6 +49,7 @@ export class Tags {
   readonly #hot = new LRUCache<string, KnownTag>({ max: MAX_HOT_TAGS });
   readonly #unstored = new LRUCache<string, Tag>({ max: MAX_HOT_TAGS });
   readonly #resolving = new SingleFlight<Resolution>();
+  readonly #fetching = new SingleFlight<Fetched>();
 
   constructor(options: TagsOptions) {
     this.#options = options;
@@ -129,12 +132,20 @@ export class Tags {
       const { manifest, outcome } = await this.#options.byDigest.fetch(place, digest);
       return { known: this.#learnManifest(place, tag, manifest, checkedAtMs), outcome, manifest };
     } catch (error) {
-      if (!(error instanceof RegistryError) || (error.status !== 404 && error.status !== 502)) throw error;
+      if (!isNoSuchManifest(error)) throw error;
       return await this.#fetch(place, tag);
     }
   }
 
-  async #fetch(place: Place, tag: Tag): Promise<Resolution> {
+  /**
+   * Fetches the tag itself, whatever is known about it; one download for all who ask.
+   * @throws RegistryError, UpstreamError
+   */
+  async fetch(place: Place, tag: Tag): Promise<Fetched> {
+    return await this.#fetching.run(keyOf(place, tag), () => this.#fetch(place, tag)).result;
+  }
+
+  async #fetch(place: Place, tag: Tag): Promise<Fetched> {
     const { cache, permission, now } = this.#options;
     const { upstream, repository } = place;
     const reference: Reference = { kind: 'tag', tag };
