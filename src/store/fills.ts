@@ -1,47 +1,25 @@
 /** Owns the running fills: one per digest, joined by whoever asks while it runs. */
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
-import type { BlobReader } from './blob-reader.ts';
-import type { DiskStore, StoreObserver } from './disk-store.ts';
 import {
-  DigestMismatchError,
-  OversizeError,
-  PartialRefusedError,
-  StorageError,
-  StoreClosingError,
-} from './errors.ts';
-import { Fill, type FillInput, type OpenInput } from './fill.ts';
-import type { Layout } from './layout.ts';
+  type Beginning,
+  type BeginOptions,
+  beginFill,
+  type FillParts,
+  type FillRequest,
+} from './begin-fill.ts';
+import { DigestMismatchError, OversizeError, StorageError, StoreClosingError } from './errors.ts';
+import { Fill } from './fill.ts';
 import type { Reservation } from './ledger.ts';
 import type { FillOrigin } from './partials.ts';
 
 /** How content that was not stored can be had. */
 export type FillStart =
-  | { kind: 'fill'; fill: Fill; ended: Promise<FillResult> }
-  /** it was stored meanwhile */
-  | { kind: 'stored' }
-  /** upstream does not have it */
-  | { kind: 'absent' }
-  /** it does not fit, or the disk refuses: to be streamed past the store */
-  | { kind: 'bypass' };
+  | Exclude<Beginning, { kind: 'ready' }>
+  | { kind: 'fill'; fill: Fill; ended: Promise<FillResult> };
 
 /** How a fill ended; `unstored` is a disk that refused, content proven or not. */
 export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stopped';
-
-export interface FillRequest {
-  digest: Digest;
-  origin: FillOrigin;
-  /** throws PartialRefusedError where upstream does not go on from the offset */
-  open: OpenInput;
-  /** whether a failure to open concerns the repository alone, and not the whole upstream */
-  isAboutRepository: (error: unknown) => boolean;
-}
-
-export interface FillsOptions {
-  store: DiskStore;
-  layout: Layout;
-  observer: StoreObserver;
-}
 
 /** No more than this many run at once; further ones are streamed past the store. */
 const MAX_RUNNING = 1024;
@@ -58,14 +36,14 @@ const ALL_RECENT_BYTES = 32 * 1024 * 1024;
 
 /** An entry lives from the first question to upstream until the content is in the store or given up. */
 export class Fills {
-  readonly #options: FillsOptions;
+  readonly #options: BeginOptions;
   readonly #starting = new Map<Digest, Starting>();
   readonly #running = new Map<Digest, { fill: Fill; ended: Promise<FillResult> }>();
   /** also those that have left `#running` and still close their file: the directory must outlive them */
   readonly #ending = new Set<Promise<FillResult>>();
   #isClosing = false;
 
-  constructor(options: FillsOptions) {
+  constructor(options: BeginOptions) {
     this.#options = options;
   }
 
@@ -144,99 +122,16 @@ export class Fills {
   }
 
   async #start(request: FillRequest, abort: AbortController): Promise<FillStart> {
-    const { store } = this.#options;
-    const { digest } = request;
     if (this.#running.size >= MAX_RUNNING) return { kind: 'bypass' };
-    let found = 0;
-    let reservation: Reservation | undefined;
-    let file: FileHandle | undefined;
-    try {
-      // Between the caller's look into the store and this flight, another fill may have ended: look again.
-      if (await isStored(store, digest)) return { kind: 'stored' };
-      found = store.partials.take(digest);
-      reservation = await store.ledger.reserve(found);
-      if (!reservation) {
-        await this.#keep(digest, found); // room may come; what was downloaded is not lost for it
-        return { kind: 'bypass' };
-      }
-      file = await this.#openPartial(digest, found);
-      const input = await openInput(request, found, file, abort.signal);
-      // Upstream has said how much comes; not a byte of it is taken before there is room for all.
-      if (input && (await reservation.growTo(input.size ?? found))) {
-        return {
-          kind: 'fill',
-          ...this.#run(request, { file, found: input.from, input, reservation, abort }),
-        };
-      }
-      // That this repository lacks the content says nothing about the one that the partial file came from.
-      if (!input && found > 0) await this.#keep(digest, found);
-      const useless = !input && found > 0 ? undefined : digest;
-      return await this.#giveUp(useless, { kind: input ? 'bypass' : 'absent' }, abort, reservation, file);
-    } catch (error) {
-      const isDisk = error instanceof StorageError;
-      if (!isDisk && found > 0) await this.#keep(digest, found);
-      const start = await this.#giveUp(
-        isDisk || found === 0 ? digest : undefined,
-        { kind: 'bypass' },
-        abort,
-        reservation,
-        file,
-      );
-      if (isDisk) return start;
-      throw error;
-    }
-  }
-
-  /** Lets go of what a start has taken. @param useless the digest whose partial file goes, too */
-  async #giveUp(
-    useless: Digest | undefined,
-    start: FillStart,
-    abort: AbortController,
-    reservation?: Reservation,
-    file?: FileHandle,
-  ): Promise<FillStart> {
-    abort.abort();
-    reservation?.release();
-    try {
-      await file?.close();
-      if (useless) await this.#options.store.partials.discard(useless);
-    } catch (error) {
-      this.#options.observer.storageFailed(new StorageError('clearing away a fill', error));
-    }
-    return start;
-  }
-
-  async #keep(digest: Digest, bytes: number): Promise<void> {
-    try {
-      await this.#options.store.partials.keep(digest, bytes);
-    } catch (error) {
-      this.#options.observer.storageFailed(new StorageError('keeping a partial file', error));
-    }
-  }
-
-  async #openPartial(digest: Digest, found: number): Promise<FileHandle> {
-    try {
-      const file = await open(this.#options.layout.partial(digest), found > 0 ? 'r+' : 'w+', 0o640);
-      if (found > 0) await file.truncate(found);
-      return file;
-    } catch (error) {
-      const failure = new StorageError('opening a file for a fill', error);
-      this.#options.observer.storageFailed(failure);
-      throw failure;
-    }
+    const beginning = await beginFill(request, abort, this.#options);
+    return beginning.kind === 'ready' ? { kind: 'fill', ...this.#run(request, beginning, abort) } : beginning;
   }
 
   #run(
     request: FillRequest,
-    parts: {
-      file: FileHandle;
-      found: number;
-      input: FillInput;
-      reservation: Reservation;
-      abort: AbortController;
-    },
+    { file, found, input, reservation }: FillParts,
+    abort: AbortController,
   ): { fill: Fill; ended: Promise<FillResult> } {
-    const { file, found, input, reservation, abort } = parts;
     const { digest } = request;
     reservation.wrote(found);
     const fill = new Fill({
@@ -302,34 +197,10 @@ export class Fills {
   }
 }
 
-/** Asks for the rest of a partial file, or for all where upstream does not continue it. */
-async function openInput(
-  request: FillRequest,
-  found: number,
-  file: FileHandle,
-  signal: AbortSignal,
-): Promise<(FillInput & { from: number }) | undefined> {
-  try {
-    const input = await request.open(found, signal);
-    if (!input || input.size === undefined || input.size >= found) return input && { ...input, from: found };
-  } catch (error) {
-    if (!(error instanceof PartialRefusedError)) throw error;
-  }
-  await file.truncate(0);
-  const input = await request.open(0, signal);
-  return input && { ...input, from: 0 };
-}
-
 const NOTE_FROM_BYTES = 1024 * 1024;
 
 function resultOf(error: unknown): FillResult {
   if (error instanceof StorageError) return 'unstored';
   if (error instanceof DigestMismatchError || error instanceof OversizeError) return 'mismatch';
   return error instanceof StoreClosingError ? 'stopped' : 'failed';
-}
-
-async function isStored(store: DiskStore, digest: Digest): Promise<boolean> {
-  const reader: BlobReader | undefined = await store.open(digest);
-  reader?.close();
-  return reader !== undefined;
 }

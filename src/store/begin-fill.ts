@@ -1,0 +1,154 @@
+/** Owns the beginning of a fill: what it takes (a partial file, room, upstream's answer), and what it gives back. */
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Digest } from '../oci/digest.ts';
+import type { DiskStore, StoreObserver } from './disk-store.ts';
+import { PartialRefusedError, StorageError } from './errors.ts';
+import type { FillInput, OpenInput } from './fill.ts';
+import type { Layout } from './layout.ts';
+import type { Reservation } from './ledger.ts';
+import type { FillOrigin } from './partials.ts';
+
+export interface FillRequest {
+  digest: Digest;
+  origin: FillOrigin;
+  /** throws PartialRefusedError where upstream does not go on from the offset */
+  open: OpenInput;
+  /** whether a failure to open concerns the repository alone, and not the whole upstream */
+  isAboutRepository: (error: unknown) => boolean;
+}
+
+export interface FillParts {
+  /** open for reading and writing, with `found` bytes of an earlier attempt */
+  file: FileHandle;
+  found: number;
+  /** from `found` on */
+  input: FillInput;
+  /** for all of it, where upstream says how much that is */
+  reservation: Reservation;
+}
+
+export type Beginning =
+  | ({ kind: 'ready' } & FillParts)
+  /** it was stored meanwhile */
+  | { kind: 'stored' }
+  /** upstream does not have it */
+  | { kind: 'absent' }
+  /** it does not fit, or the disk refuses: to be streamed past the store */
+  | { kind: 'bypass' };
+
+export interface BeginOptions {
+  store: DiskStore;
+  layout: Layout;
+  observer: StoreObserver;
+}
+
+/** What is held while upstream is asked; `found` is what the partial file holds at any time. */
+interface Taken {
+  digest: Digest;
+  found: number;
+  reservation?: Reservation;
+  file?: FileHandle;
+}
+
+/**
+ * Takes what a fill needs. What is not `ready` has been given back; a partial file that may still be of use is kept.
+ * @throws what `request.open` throws
+ */
+export async function beginFill(
+  request: FillRequest,
+  abort: AbortController,
+  options: BeginOptions,
+): Promise<Beginning> {
+  const { store } = options;
+  const { digest } = request;
+  // Between the caller's look into the store and this flight, another fill may have ended: look again.
+  const inStore = await lookInto(store, digest);
+  if (inStore !== 'missing') return { kind: inStore };
+  const taken: Taken = { digest, found: store.partials.take(digest) };
+  try {
+    const reservation = await store.ledger.reserve(taken.found);
+    if (!reservation) return await giveBack(taken, 'keep', { kind: 'bypass' }, options); // room may come
+    taken.reservation = reservation;
+    const file = await openPartial(taken, options);
+    taken.file = file;
+    const input = await openInput(request, taken, file, abort.signal);
+    // Upstream has said how much comes; not a byte of it is taken before there is room for all.
+    if (input && (await reservation.growTo(input.size ?? taken.found))) {
+      return { kind: 'ready', file, found: taken.found, input, reservation };
+    }
+    abort.abort();
+    // That this repository lacks the content says nothing about the one that the partial file came from.
+    return input
+      ? await giveBack(taken, 'discard', { kind: 'bypass' }, options)
+      : await giveBack(taken, 'keep', { kind: 'absent' }, options);
+  } catch (error) {
+    abort.abort();
+    const isDisk = error instanceof StorageError;
+    await giveBack(taken, isDisk ? 'discard' : 'keep', { kind: 'bypass' }, options);
+    if (isDisk) return { kind: 'bypass' };
+    throw error;
+  }
+}
+
+/** A disk that refuses to clear away is told to the observer, not to who asked for content. */
+async function giveBack(
+  { digest, found, reservation, file }: Taken,
+  partial: 'keep' | 'discard',
+  outcome: Beginning,
+  { store, observer }: BeginOptions,
+): Promise<Beginning> {
+  reservation?.release();
+  try {
+    await file?.close();
+    if (partial === 'keep') await store.partials.keep(digest, found);
+    else await store.partials.discard(digest);
+  } catch (error) {
+    observer.storageFailed(new StorageError('clearing away a fill', error));
+  }
+  return outcome;
+}
+
+async function openPartial(
+  { digest, found }: Taken,
+  { layout, observer }: BeginOptions,
+): Promise<FileHandle> {
+  try {
+    const file = await open(layout.partial(digest), found > 0 ? 'r+' : 'w+', 0o640);
+    if (found > 0) await file.truncate(found);
+    return file;
+  } catch (error) {
+    const failure = new StorageError('opening a file for a fill', error);
+    observer.storageFailed(failure);
+    throw failure;
+  }
+}
+
+/** Asks for the rest of a partial file, or for all where upstream does not continue it. */
+async function openInput(
+  request: FillRequest,
+  taken: Taken,
+  file: FileHandle,
+  signal: AbortSignal,
+): Promise<FillInput | undefined> {
+  try {
+    const input = await request.open(taken.found, signal);
+    if (!input || input.size === undefined || input.size >= taken.found) return input;
+  } catch (error) {
+    if (!(error instanceof PartialRefusedError)) throw error;
+  }
+  await file.truncate(0);
+  taken.found = 0;
+  return await request.open(0, signal);
+}
+
+/** Where not even looking works, a download would find no place either. */
+async function lookInto(store: DiskStore, digest: Digest): Promise<'stored' | 'missing' | 'bypass'> {
+  try {
+    const reader = await store.open(digest);
+    reader?.close();
+    return reader ? 'stored' : 'missing';
+  } catch (error) {
+    if (error instanceof StorageError) return 'bypass';
+    throw error;
+  }
+}
