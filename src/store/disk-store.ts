@@ -1,7 +1,7 @@
 /** Owns the verified content on disk: reading it, filling it, storing small content, removing it. */
 import { type FileHandle, mkdir, open, rename, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, digestOf } from '../oci/digest.ts';
+import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { ContentIndex } from './content-index.ts';
 import { DigestMismatchError, StorageError } from './errors.ts';
@@ -111,7 +111,7 @@ export class DiskStore {
         if (bytesRead === 0) break;
         position += bytesRead;
       }
-      if (digestOf(body, digest.startsWith('sha512') ? 'sha512' : 'sha256') === digest) return body;
+      if (digestOf(body, algorithmOf(digest)) === digest) return body;
     } finally {
       reader.close();
     }
@@ -130,7 +130,7 @@ export class DiskStore {
    * @throws DigestMismatchError; StorageError
    */
   async put(digest: Digest, body: Buffer): Promise<boolean> {
-    const found = digestOf(body, digest.startsWith('sha512') ? 'sha512' : 'sha256');
+    const found = digestOf(body, algorithmOf(digest));
     if (found !== digest) throw new DigestMismatchError(digest, found, body.length);
     if (this.sizeOf(digest) === body.length) return true;
     const reservation = await this.ledger.reserve(body.length);
