@@ -184,6 +184,7 @@ export async function openLocalControl(config: Config, version: string): Promise
 const SILENT: StoreObserver = {
   removed: () => undefined,
   fillEnded: () => undefined,
+  discarded: () => undefined,
   storageFailed: () => undefined,
   storageWorks: () => undefined,
 };

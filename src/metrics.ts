@@ -25,6 +25,7 @@ export class Metrics {
   readonly rateLimitRemaining: Gauge<'upstream' | 'account'>;
   readonly fills: Counter<'result'>;
   readonly fillResumes: Counter;
+  readonly fillDiscards: Counter;
   readonly evictions: Counter<'reason'>;
   readonly evictedBytes: Counter;
   readonly tokens: Counter<'upstream' | 'result'>;
@@ -90,6 +91,11 @@ export class Metrics {
     this.fillResumes = counter(
       'fill_resumes_total',
       'Downloads that went on after their connection broke.',
+      [],
+    );
+    this.fillDiscards = counter(
+      'fill_discards_total',
+      'Downloads thrown away because their content was wrong; each is tried once more.',
       [],
     );
     this.evictions = counter('evictions_total', 'Blobs removed from the store, by reason.', ['reason']);

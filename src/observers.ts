@@ -28,6 +28,10 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
       if (result === 'mismatch') log.error({ error }, 'upstream sent wrong content');
       else if (error !== undefined && result !== 'stopped') log.warn({ error, result }, 'fill ended early');
     },
+    discarded: (error) => {
+      metrics.fillDiscards.inc();
+      log.warn({ error }, 'upstream sent wrong content: it is asked once more');
+    },
     storageFailed: (error) => {
       metrics.storageErrors.inc();
       health.isWritable = false;

@@ -70,6 +70,7 @@ function upstreamsSchema(expand: (path: string) => string, around: Surroundings)
         connect: optional(leaf(values.readTimeout)),
         headers: optional(leaf(values.readTimeout)),
         idle: optional(leaf(values.readTimeout)),
+        stall: optional(leaf(values.readPatience)),
         confirm: optional(leaf(values.readTimeout)),
       }),
     ),

@@ -15,7 +15,13 @@ export const upstreamDefaults: Omit<UpstreamConfig, 'host' | 'url'> = {
   tagTtlMs: 60 * second,
   notFoundTtlMs: 10 * second,
   connections: 32,
-  timeouts: { connectMs: 5 * second, headersMs: 15 * second, idleMs: 30 * second, confirmMs: 5 * second },
+  timeouts: {
+    connectMs: 5 * second,
+    headersMs: 15 * second,
+    idleMs: 30 * second,
+    stallMs: 60 * second,
+    confirmMs: 5 * second,
+  },
   retries: 3,
 };
 

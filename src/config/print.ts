@@ -61,6 +61,7 @@ function showUpstream(upstream: UpstreamConfig): Record<string, unknown> {
       connect: formatDuration(timeouts.connectMs),
       headers: formatDuration(timeouts.headersMs),
       idle: formatDuration(timeouts.idleMs),
+      stall: formatDuration(timeouts.stallMs),
       confirm: formatDuration(timeouts.confirmMs),
     },
     retries: upstream.retries,

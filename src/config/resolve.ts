@@ -73,6 +73,7 @@ function resolveUpstream(host: string, written: readonly UpstreamDocument[]): Up
       connectMs: first(({ timeouts }) => timeouts?.connect) ?? defaults.timeouts.connectMs,
       headersMs: first(({ timeouts }) => timeouts?.headers) ?? defaults.timeouts.headersMs,
       idleMs: first(({ timeouts }) => timeouts?.idle) ?? defaults.timeouts.idleMs,
+      stallMs: first(({ timeouts }) => timeouts?.stall) ?? defaults.timeouts.stallMs,
       confirmMs: first(({ timeouts }) => timeouts?.confirm) ?? defaults.timeouts.confirmMs,
     },
     retries: first(({ retries }) => retries) ?? defaults.retries,

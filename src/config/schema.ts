@@ -18,6 +18,8 @@ export interface UpstreamTimeouts {
   headersMs: number;
   /** Between two chunks of a body. */
   idleMs: number;
+  /** How long a download that broke is tried again without a new byte. */
+  stallMs: number;
   /** How long the HEAD for a tag that is known may take before the tag is served stale. */
   confirmMs: number;
 }

@@ -64,7 +64,7 @@ async function answerWithoutBody(
 async function send(
   exchange: Exchange,
   route: BlobRoute,
-  { outcome, source, reader }: OpenBlob,
+  { outcome, source, reader, aim }: OpenBlob,
   wanted: WantedRange,
   { buffers }: BlobServices,
 ): Promise<void> {
@@ -74,6 +74,7 @@ async function send(
   // The head of an empty answer is all of it: what claims to be empty must be proven before.
   if (size === 0) await reader.read(Buffer.alloc(1), 0);
   const part = partOf(wanted, size);
+  if (part.end !== undefined) aim?.({ start: part.start, end: part.end });
   const isPartial = wanted.kind !== 'whole' && size !== undefined;
   if (isPartial) headers['content-range'] = `bytes ${part.start}-${(part.end ?? size) - 1}/${size}`;
   if (part.end !== undefined) headers['content-length'] = part.end - part.start;

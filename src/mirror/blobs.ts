@@ -1,18 +1,17 @@
 /** Owns how a blob is obtained: from the store, from a running fill, by a new fill, or past the store. */
 import type { Digest } from '../oci/digest.ts';
-import { blobUnknown, offlineUnknown } from '../oci/registry-error.ts';
+import { offlineUnknown } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
-import { SingleFlight } from '../single-flight.ts';
 import type { BlobReader } from '../store/blob-reader.ts';
 import type { DiskStore } from '../store/disk-store.ts';
-import { PartialRefusedError, StorageError } from '../store/errors.ts';
-import type { FillStart, Fills } from '../store/fills.ts';
-import { passingReader } from '../store/passing-reader.ts';
-import { UpstreamError } from '../upstream/errors.ts';
-import { Absences } from './absences.ts';
-import { cannotSay, toRegistryError } from './failures.ts';
+import { StorageError } from '../store/errors.ts';
+import type { Fills } from '../store/fills.ts';
+import type { ContentPart } from './ahead-reader.ts';
+import { ArrivingBlobs } from './arriving-blobs.ts';
+import { BlobProofs } from './blob-proofs.ts';
+import { toRegistryError } from './failures.ts';
 import type { Permission } from './permission.ts';
-import { keyOf, type Place, repositoryOf } from './place.ts';
+import { keyOf, type Place } from './place.ts';
 
 export interface BlobQuestion extends Place {
   digest: Digest;
@@ -24,6 +23,8 @@ export interface OpenBlob {
   source: 'store' | 'fill' | 'bypass';
   /** must be closed */
   reader: BlobReader;
+  /** to be told which part will be read, before it is: what is far ahead of a download is then fetched by itself */
+  aim?: (part: ContentPart) => void;
   /** resolves when the fill that it reads from has ended, in whatever way */
   ended?: Promise<unknown>;
 }
@@ -38,12 +39,14 @@ export interface BlobsOptions {
 
 export class Blobs {
   readonly #options: BlobsOptions;
-  readonly #absences: Absences;
-  readonly #proving = new SingleFlight<{ size: number | undefined } | undefined>();
+  readonly #proofs: BlobProofs;
+  readonly #arriving: ArrivingBlobs;
 
   constructor(options: BlobsOptions) {
+    const { fills, permission, isOffline, now } = options;
     this.#options = options;
-    this.#absences = new Absences(options.now);
+    this.#proofs = new BlobProofs(permission, now);
+    this.#arriving = new ArrivingBlobs({ fills, proofs: this.#proofs, isOffline });
   }
 
   /** @throws RegistryError */
@@ -60,14 +63,12 @@ export class Blobs {
    * @throws RegistryError
    */
   async head(question: BlobQuestion): Promise<{ outcome: Outcome; size: number | undefined }> {
-    const { store, permission, isOffline } = this.#options;
-    const { upstream, repository, digest } = question;
+    const { store, isOffline } = this.#options;
     try {
-      const size = store.sizeOf(digest);
-      if (size !== undefined && permission.holds(upstream.host, repository, digest))
-        return { outcome: 'hit', size };
-      if (isOffline()) return { outcome: 'hit', size: await this.#offline(question, size) };
-      const proof = await this.#prove(question);
+      const size = store.sizeOf(question.digest);
+      if (size !== undefined && this.#proofs.holds(question)) return { outcome: 'hit', size };
+      if (isOffline()) return { outcome: 'hit', size: this.#offline(question, size) };
+      const proof = await this.#proofs.prove(question);
       return proof === 'named'
         ? { outcome: 'stale', size }
         : { outcome: size === undefined ? 'miss' : 'hit', size: size ?? proof.size };
@@ -77,165 +78,43 @@ export class Blobs {
   }
 
   async #open(question: BlobQuestion): Promise<OpenBlob> {
-    const { store, permission, isOffline } = this.#options;
-    const { upstream, repository, digest } = question;
-    let isHeld = permission.holds(upstream.host, repository, digest);
+    const { store, isOffline } = this.#options;
+    const { digest } = question;
+    let isHeld = this.#proofs.holds(question);
     let outcome: Outcome = 'hit';
     if (isOffline()) {
-      await this.#offline(question, store.sizeOf(digest));
+      this.#offline(question, store.sizeOf(digest));
       isHeld = true;
     }
     if (!isHeld && store.sizeOf(digest) !== undefined) {
-      outcome = (await this.#prove(question)) === 'named' ? 'stale' : 'hit';
+      outcome = (await this.#proofs.prove(question)) === 'named' ? 'stale' : 'hit';
       isHeld = true;
     }
-    const stored = isHeld ? await this.#openStored(digest) : undefined;
-    if (stored) return { outcome, source: 'store', reader: this.#withFallback(question, stored) };
-    if (isOffline()) throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
-    return await this.#fill(question);
+    const reader = isHeld ? await this.#openStored(question) : undefined;
+    if (reader) return { outcome, source: 'store', reader };
+    if (isOffline()) throw offlineUnknown(keyOf(question, digest), 'BLOB_UNKNOWN');
+    // Stored meanwhile: what was looked at first is looked at again.
+    return (await this.#arriving.open(question)) ?? (await this.#open(question));
   }
 
-  async #openStored(digest: Digest): Promise<BlobReader | undefined> {
+  /** @returns undefined where it is not stored, or the disk refuses: upstream still has it */
+  async #openStored(question: BlobQuestion): Promise<BlobReader | undefined> {
+    const { store } = this.#options;
     try {
-      return await this.#options.store.open(digest);
+      const reader = await store.open(question.digest);
+      if (!reader) return undefined;
+      return this.#arriving.withFallback(question, reader, () => {
+        // What cannot be read is of no use to the next client either: it is fetched again.
+        store.remove(question.digest, 'damaged').catch(() => undefined); // told to the observer
+      });
     } catch (error) {
-      if (error instanceof StorageError) return undefined; // the disk refuses: upstream still has it
+      if (error instanceof StorageError) return undefined;
       throw error;
     }
   }
 
-  async #offline(question: BlobQuestion, size: number | undefined): Promise<number> {
-    const { permission } = this.#options;
-    const { upstream, repository, digest } = question;
-    const mayRead =
-      permission.holds(upstream.host, repository, digest) ||
-      permission.isNamed(repositoryOf(question), digest);
-    if (size === undefined || !mayRead)
-      throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
-    return size;
-  }
-
-  async #fill(question: BlobQuestion): Promise<OpenBlob> {
-    const { fills } = this.#options;
-    const { upstream, repository, digest } = question;
-    this.#absences.check(keyOf(question, question.digest));
-    const start = await fills.begin({
-      digest,
-      origin: { upstream: upstream.host, repository },
-      isAboutRepository: (error) => error instanceof UpstreamError && error.reason === 'denied',
-      open: async (from, signal) => {
-        const download = await upstream.client
-          .download(repository, digest, from, signal)
-          .catch((error: unknown) => {
-            const isRefusal = error instanceof UpstreamError && error.reason === 'bad-answer' && from > 0;
-            throw isRefusal ? new PartialRefusedError(error) : error;
-          });
-        if (download) this.#grant(question);
-        return download;
-      },
-    });
-    switch (start.kind) {
-      case 'absent':
-        throw this.#absent(question);
-      case 'stored':
-        return await this.#open(question);
-      case 'bypass':
-        return { outcome: 'bypass', source: 'bypass', reader: await this.#pass(question) };
-      case 'fill':
-        return await this.#tail(question, start);
-    }
-  }
-
-  async #tail(
-    question: BlobQuestion,
-    start: Extract<FillStart, { kind: 'fill' }> & { joined: boolean },
-  ): Promise<OpenBlob> {
-    const { permission } = this.#options;
-    const { upstream, repository, digest } = question;
-    // Joining another repository's download is no proof for this one. The reader is taken first: the fill may end
-    // while upstream is asked.
-    const reader = start.fill.reader();
-    try {
-      if (!permission.holds(upstream.host, repository, digest)) await this.#prove(question);
-    } catch (error) {
-      reader.close();
-      throw error;
-    }
-    const noted = start.ended.then((result) => {
-      if (result === 'stored') this.#grant(question); // now it can be noted: the content is there
-    });
-    noted.catch(() => undefined); // unnoted, it is asked for again after a restart
-    return {
-      outcome: start.joined ? 'coalesced' : 'miss',
-      source: 'fill',
-      reader: this.#withFallback(question, reader),
-      ended: start.ended,
-    };
-  }
-
-  /** A disk that fails in the middle does not fail its readers: they go on past the store. */
-  #withFallback(question: BlobQuestion, reader: BlobReader): BlobReader {
-    let current = reader;
-    let isPassing = false;
-    let isOpen = true;
-    return {
-      size: reader.size,
-      read: async (buffer, position) => {
-        try {
-          return await current.read(buffer, position);
-        } catch (error) {
-          if (!(error instanceof StorageError) || isPassing || !isOpen || this.#options.isOffline())
-            throw error;
-          isPassing = true;
-          current.close();
-          current = await this.#pass(question);
-          if (!isOpen) current.close();
-          return await current.read(buffer, position);
-        }
-      },
-      close: () => {
-        isOpen = false;
-        current.close();
-      },
-    };
-  }
-
-  async #pass(question: BlobQuestion): Promise<BlobReader> {
-    const { upstream, repository, digest } = question;
-    const abort = new AbortController();
-    const download = await upstream.client.download(repository, digest, 0, abort.signal);
-    if (!download) throw this.#absent(question);
-    this.#grant(question);
-    return passingReader(digest, download, () => abort.abort());
-  }
-
-  /**
-   * Asks upstream whether this repository holds the digest.
-   * @returns its word, or `named` where it cannot say and a manifest that the repository holds names the digest
-   */
-  async #prove(question: BlobQuestion): Promise<{ size: number | undefined } | 'named'> {
-    const { permission } = this.#options;
-    const { upstream, repository, digest } = question;
-    this.#absences.check(keyOf(question, question.digest));
-    try {
-      const head = await this.#proving.run(keyOf(question, question.digest), () =>
-        upstream.client.headBlob(repository, digest),
-      ).result;
-      if (!head) throw this.#absent(question);
-      this.#grant(question);
-      return head;
-    } catch (error) {
-      if (cannotSay(error) && permission.isNamed(repositoryOf(question), digest)) return 'named';
-      throw error;
-    }
-  }
-
-  #grant({ upstream, repository, digest }: BlobQuestion): void {
-    this.#options.permission.grant(upstream.host, repository, digest);
-  }
-
-  #absent(question: BlobQuestion): Error {
-    const error = blobUnknown(keyOf(question, question.digest));
-    return this.#absences.remember(keyOf(question, question.digest), error, question.upstream.notFoundTtlMs);
+  #offline(question: BlobQuestion, size: number | undefined): number {
+    if (size !== undefined && (this.#proofs.holds(question) || this.#proofs.isNamed(question))) return size;
+    throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
   }
 }

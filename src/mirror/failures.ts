@@ -1,6 +1,6 @@
 /** Owns what an upstream's failure means to a client. Trouble is never reported as absence (design, rule 8). */
 import { denied, RegistryError, tooManyRequests, unavailable } from '../oci/registry-error.ts';
-import { StoreClosingError } from '../store/errors.ts';
+import { isWrongContent, StoreClosingError } from '../store/errors.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 
 const RETRY_SOON_S = 5;
@@ -12,6 +12,14 @@ const RETRY_SOON_S = 5;
 export function toRegistryError(reference: string, error: unknown): unknown {
   if (error instanceof StoreClosingError) {
     return unavailable(`${reference}: hubcap is stopping; ask again`, 503, RETRY_SOON_S, error);
+  }
+  if (isWrongContent(error)) {
+    return unavailable(
+      `${reference}: upstream sends other content under this digest`,
+      502,
+      RETRY_SOON_S,
+      error,
+    );
   }
   if (!(error instanceof UpstreamError)) return error;
   switch (error.reason) {

@@ -27,8 +27,8 @@ export async function resumePartials(
 }
 
 async function resume({ digest, origin }: Partial, upstreams: UpstreamTable, blobs: Blobs): Promise<void> {
-  const upstream = origin && upstreams.named(origin.upstream);
-  const repository = origin && parseRepository(origin.repository);
+  const upstream = upstreams.named(origin.upstream);
+  const repository = parseRepository(origin.repository);
   if (!upstream || !repository) return;
   try {
     const { reader, ended } = await blobs.open({ upstream, repository, digest });

@@ -5,22 +5,32 @@ import { StorageError } from './errors.ts';
 /** What may wait for the disk before the sender is held back. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 
-/**
- * Writes chunks in order, one `writev` at a time: whatever arrived during a write goes out with the next.
- * Used by one producer; `onWritten` runs after each write with the bytes it added.
- */
+export interface BatchObserver {
+  /** a batch goes to the disk now: all that was pushed so far is in it, or in the file */
+  taken?: () => void;
+  /** the batch is in the file, which has so many bytes more */
+  written: (bytes: number) => void;
+}
+
+/** Writes chunks in order, one `writev` at a time: whatever arrived during a write goes out with the next. */
 export class BatchWriter {
   readonly #file: FileHandle;
-  readonly #onWritten: (bytes: number) => void;
+  readonly #observer: BatchObserver;
   #position: number;
+  #batch: Buffer[] = [];
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #writing: Promise<void> | undefined;
 
-  constructor(file: FileHandle, position: number, onWritten: (bytes: number) => void) {
+  constructor(file: FileHandle, position: number, observer: BatchObserver) {
     this.#file = file;
     this.#position = position;
-    this.#onWritten = onWritten;
+    this.#observer = observer;
+  }
+
+  /** what was pushed and is not in the file, in order; to be asked once the disk has refused */
+  get unwritten(): Buffer[] {
+    return [...this.#batch, ...this.#pending];
   }
 
   /**
@@ -50,12 +60,14 @@ export class BatchWriter {
 
   async #writeAll(): Promise<void> {
     while (this.#pending.length > 0) {
-      const batch = this.#pending;
       const bytes = this.#pendingBytes;
+      this.#batch = this.#pending;
       this.#pending = [];
       this.#pendingBytes = 0;
-      await this.#writeBatch(batch, bytes);
-      this.#onWritten(bytes);
+      this.#observer.taken?.();
+      await this.#writeBatch(this.#batch, bytes);
+      this.#batch = [];
+      this.#observer.written(bytes);
     }
     this.#writing = undefined;
   }

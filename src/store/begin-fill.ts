@@ -3,18 +3,15 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { DiskStore, StoreObserver } from './disk-store.ts';
 import { PartialRefusedError, StorageError } from './errors.ts';
-import type { FillInput, OpenInput } from './fill.ts';
+import type { FillInput, FillSources } from './fill-sources.ts';
 import type { Layout } from './layout.ts';
 import type { Reservation } from './ledger.ts';
-import type { FillOrigin } from './partials.ts';
 
-export interface FillRequest {
+/** What a fill is begun for. */
+export interface FillGoal {
   digest: Digest;
-  origin: FillOrigin;
-  /** throws PartialRefusedError where upstream does not go on from the offset */
-  open: OpenInput;
-  /** whether a failure to open concerns the repository alone, and not the whole upstream */
-  isAboutRepository: (error: unknown) => boolean;
+  /** opening throws PartialRefusedError where upstream does not go on from the offset */
+  sources: FillSources;
 }
 
 export interface FillParts {
@@ -33,8 +30,11 @@ export type Beginning =
   | { kind: 'stored' }
   /** upstream does not have it */
   | { kind: 'absent' }
-  /** it does not fit, or the disk refuses: to be streamed past the store */
-  | { kind: 'bypass' };
+  /**
+   * It does not fit, or the disk refuses: to be streamed past the store.
+   * `input` is the whole of it where upstream was asked already.
+   */
+  | { kind: 'bypass'; input: FillInput | undefined };
 
 export interface BeginOptions {
   store: DiskStore;
@@ -52,43 +52,46 @@ interface Taken {
 
 /**
  * Takes what a fill needs. What is not `ready` has been given back; a partial file that may still be of use is kept.
- * @throws what `request.open` throws
+ * @throws what opening the source throws
  */
 export async function beginFill(
-  request: FillRequest,
+  goal: FillGoal,
   abort: AbortController,
   options: BeginOptions,
 ): Promise<Beginning> {
   const { store } = options;
-  const { digest } = request;
+  const { digest } = goal;
   // Between the caller's look into the store and this flight, another fill may have ended: look again.
   const inStore = await lookInto(store, digest);
-  if (inStore !== 'missing') return { kind: inStore };
+  if (inStore === 'stored') return { kind: 'stored' };
+  if (inStore === 'bypass') return PAST;
   const taken: Taken = { digest, found: store.partials.take(digest) };
   try {
     const reservation = await store.ledger.reserve(taken.found);
-    if (!reservation) return await giveBack(taken, 'keep', { kind: 'bypass' }, options); // room may come
+    if (!reservation) return await giveBack(taken, 'keep', PAST, options); // room may come
     taken.reservation = reservation;
     const file = await openPartial(taken, options);
     taken.file = file;
-    const input = await openInput(request, taken, file, abort.signal);
+    const input = await openInput(goal, taken, file, abort.signal);
     // Upstream has said how much comes; not a byte of it is taken before there is room for all.
     if (input && (await reservation.growTo(input.size ?? taken.found))) {
       return { kind: 'ready', file, found: taken.found, input, reservation };
     }
-    abort.abort();
     // That this repository lacks the content says nothing about the one that the partial file came from.
-    return input
-      ? await giveBack(taken, 'discard', { kind: 'bypass' }, options)
-      : await giveBack(taken, 'keep', { kind: 'absent' }, options);
+    if (!input) return await giveBack(taken, 'keep', { kind: 'absent' }, options);
+    const isWhole = taken.found === 0;
+    if (!isWhole) abort.abort();
+    return await giveBack(taken, 'discard', { kind: 'bypass', input: isWhole ? input : undefined }, options);
   } catch (error) {
     abort.abort();
     const isDisk = error instanceof StorageError;
-    await giveBack(taken, isDisk ? 'discard' : 'keep', { kind: 'bypass' }, options);
-    if (isDisk) return { kind: 'bypass' };
+    await giveBack(taken, isDisk ? 'discard' : 'keep', PAST, options);
+    if (isDisk) return PAST;
     throw error;
   }
 }
+
+const PAST: Beginning = { kind: 'bypass', input: undefined };
 
 /** A disk that refuses to clear away is told to the observer, not to who asked for content. */
 async function giveBack(
@@ -125,20 +128,22 @@ async function openPartial(
 
 /** Asks for the rest of a partial file, or for all where upstream does not continue it. */
 async function openInput(
-  request: FillRequest,
+  { sources }: FillGoal,
   taken: Taken,
   file: FileHandle,
   signal: AbortSignal,
 ): Promise<FillInput | undefined> {
   try {
-    const input = await request.open(taken.found, signal);
+    const input = await sources.open({ from: taken.found, signal });
     if (!input || input.size === undefined || input.size >= taken.found) return input;
   } catch (error) {
     if (!(error instanceof PartialRefusedError)) throw error;
   }
-  await file.truncate(0);
+  await file.truncate(0).catch((error: unknown) => {
+    throw new StorageError('emptying a partial file', error);
+  });
   taken.found = 0;
-  return await request.open(0, signal);
+  return await sources.open({ from: 0, signal });
 }
 
 /** Where not even looking works, a download would find no place either. */

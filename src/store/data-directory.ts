@@ -58,7 +58,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
         observer.storageFailed(new StorageError('writing the catalog', error)),
       ),
       store,
-      fills: new Fills({ store, layout, observer }),
+      fills: new Fills({ store, layout, observer, now }),
       partials,
       setAside,
       flush: () => index.flushUses(),

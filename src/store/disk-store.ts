@@ -17,6 +17,8 @@ export type RemovalReason = 'budget' | 'missing' | 'damaged' | 'requested';
 export interface StoreObserver {
   removed(reason: RemovalReason, bytes: number): void;
   fillEnded(result: FillResult, error?: unknown): void;
+  /** a download brought wrong content and is thrown away; it is asked for once more */
+  discarded(wrong: unknown): void;
   storageFailed(error: StorageError): void;
   storageWorks(): void;
 }

@@ -25,6 +25,11 @@ export class OversizeError extends Error {
   }
 }
 
+/** @returns whether upstream sent other content than it was asked for: to be thrown away, and asked for once more */
+export function isWrongContent(error: unknown): boolean {
+  return error instanceof DigestMismatchError || error instanceof OversizeError;
+}
+
 /** Upstream does not go on from where a partial file ends: it is to be fetched from the start. */
 export class PartialRefusedError extends Error {
   constructor(cause: unknown) {

@@ -4,19 +4,18 @@ import type { FileHandle } from 'node:fs/promises';
 import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.ts';
 import { BatchWriter } from './batch-writer.ts';
 import type { BlobReader } from './blob-reader.ts';
-import { DigestMismatchError, OversizeError, StorageError, StoreClosingError } from './errors.ts';
+import {
+  DigestMismatchError,
+  isWrongContent,
+  OversizeError,
+  StorageError,
+  StoreClosingError,
+} from './errors.ts';
+import type { FillInput } from './fill-sources.ts';
+import { Pace } from './pace.ts';
+import type { Passage, PassageStart } from './passage.ts';
 import { RecentChunks } from './recent-chunks.ts';
-
-/** Bytes on their way from upstream. */
-export interface FillInput {
-  /** of the whole content, undefined where upstream does not say */
-  size: number | undefined;
-  /** the content from the offset that was asked for; ends when it is complete, throws when it cannot be had */
-  chunks: AsyncIterable<Buffer>;
-}
-
-/** Asks upstream for the content from `from` on; undefined where upstream has no such content. */
-export type OpenInput = (from: number, signal: AbortSignal) => Promise<FillInput | undefined>;
+import { releasedBelow, Tail } from './tail.ts';
 
 export interface FillOptions {
   digest: Digest;
@@ -25,52 +24,66 @@ export interface FillOptions {
   /** bytes of an earlier attempt that are in the file */
   found: number;
   input: FillInput;
-  open: OpenInput;
-  /** told after each write; the ledger keeps count */
+  /** asks for the whole once more, from another connection; undefined where it is not there any more */
+  openAgain: (signal: AbortSignal) => Promise<FillInput | undefined>;
+  /** the first download was wrong and is thrown away */
+  discarded: (wrong: unknown) => void;
+  /** takes the rest of the download past the store, for the readers that are there */
+  pass: (start: PassageStart) => Passage;
+  /** told after each write, less than 0 where the file begins anew; the ledger keeps count */
   onWritten: (bytes: number) => void;
-  /** makes room for content whose size upstream does not say; false where there is none */
+  /** makes room for so many bytes in all; false where there is none */
   makeRoom: (bytes: number) => Promise<boolean>;
   /** how much of the end may be kept in memory now, for the readers that keep pace */
   recentBytes: () => number;
   abort: AbortController;
+  now: () => number;
 }
-
-/**
- * The last bytes are held back until the digest is proven: a response never completes with wrong content, and
- * an answer that is smaller than this (an error page, another service's secret) is never shown at all.
- */
-export const HELD_BACK_BYTES = 64 * 1024;
 
 const REHASH_CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Only `#run` writes the file and moves `#frontier` (bytes hashed and written). Readers see bytes below
- * `#released` alone, at any offset, and wait in `#waiters` for it to move. Readers never slow the fill: it does
- * not know how far they are. `settled` resolves when nothing more will change.
+ * Only `#run` writes the file and moves `#frontier` (bytes hashed and written); the tail shows readers what lies
+ * below. Readers never slow the fill: it does not know how far they are.
  */
 export class Fill {
   readonly digest: Digest;
-  readonly size: number | undefined;
-  /** resolves when the content is proven; rejects when it cannot be had */
+  /** resolves with the size when the content is proven; rejects when it cannot be had */
   readonly proven: Promise<number>;
   readonly #options: FillOptions;
-  readonly #waiters = new Set<() => void>();
+  readonly #tail: Tail;
   readonly #recent = new RecentChunks();
+  readonly #pace: Pace;
+  /** of all that was received; of what is being written; of what is in the file */
   #hash: Hash;
-  #foundDigest: Digest | undefined;
+  #hashTaken: Hash;
+  #hashWritten: Hash;
   #frontier = 0;
-  #released = 0;
-  #readers = 0;
-  #ended: { error: unknown } | 'complete' | undefined;
+  #isPassedOn = false;
   #isRunning = true;
 
   constructor(options: FillOptions) {
     this.digest = options.digest;
-    this.size = options.input.size;
     this.#options = options;
+    this.#pace = new Pace(options.now);
+    this.#tail = new Tail({
+      size: options.input.size,
+      readAt: async (buffer, position, length) =>
+        this.#recent.copy(buffer, position, length) || (await this.#readFile(buffer, position, length)),
+      left: () => {
+        this.#closeIfUnused().catch(() => undefined); // a failed close of a file that nobody uses loses nothing
+      },
+    });
     this.#hash = hashFor(options.digest);
+    this.#hashTaken = this.#hash;
+    this.#hashWritten = this.#hash;
     this.proven = this.#run();
-    this.proven.catch(() => undefined); // the owner awaits it too; readers are told by #ended
+    this.proven.catch(() => undefined); // the owner awaits it too; readers are told by the tail
+  }
+
+  /** of the whole content in bytes, as upstream last announced it */
+  get size(): number | undefined {
+    return this.#tail.size;
   }
 
   get frontier(): number {
@@ -78,11 +91,21 @@ export class Fill {
   }
 
   get readers(): number {
-    return this.#readers;
+    return this.#tail.readers;
   }
 
   get hasFailed(): boolean {
-    return this.#ended !== undefined && this.#ended !== 'complete';
+    return this.#tail.hasFailed;
+  }
+
+  /** @returns ms until the byte at `position` can be read, as things go */
+  waitMs(position: number): number {
+    return position < this.#tail.released ? 0 : this.#pace.waitMs(position - this.#frontier);
+  }
+
+  /** A new reader; it may start before any byte is there. */
+  reader(): BlobReader {
+    return this.#tail.reader();
   }
 
   /** Ends the download; the file keeps what it has. */
@@ -97,63 +120,21 @@ export class Fill {
     await this.#closeIfUnused();
   }
 
-  /** A new reader; it may start before any byte is there. */
-  reader(): BlobReader {
-    this.#readers += 1;
-    let isOpen = true;
-    let wake: (() => void) | undefined;
-    return {
-      size: this.size,
-      read: async (buffer, position) => {
-        while (isOpen && position >= this.#released && this.#ended === undefined) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-            this.#waiters.add(resolve);
-          });
-        }
-        if (!isOpen) throw new Error('the reader was closed');
-        const length = Math.min(buffer.length, this.#released - position);
-        if (length > 0) return await this.#readInto(buffer, position, length);
-        if (this.#ended !== undefined && this.#ended !== 'complete') throw this.#ended.error;
-        return 0;
-      },
-      close: () => {
-        if (!isOpen) return;
-        isOpen = false;
-        this.#readers -= 1;
-        if (wake) this.#waiters.delete(wake);
-        wake?.();
-        this.#closeIfUnused().catch(() => undefined); // a failed close of a file that nobody uses loses nothing
-      },
-    };
-  }
-
-  async #readInto(buffer: Buffer, position: number, length: number): Promise<number> {
-    const copied = this.#recent.copy(buffer, position, length);
-    return copied > 0 ? copied : await this.#readFile(buffer, position, length);
-  }
-
-  async #readFile(buffer: Buffer, position: number, length: number): Promise<number> {
-    try {
-      const { bytesRead } = await this.#options.file.read(buffer, 0, length, position);
-      if (bytesRead > 0) return bytesRead;
-    } catch (error) {
-      throw new StorageError('reading a fill', error);
-    }
-    throw new StorageError('reading a fill', new Error('its file became shorter'));
-  }
-
   async #run(): Promise<number> {
+    const { input, abort } = this.#options;
     try {
       await this.#rehash();
-      await this.#copy(this.#options.input);
-      if (!this.#isProven() && this.#released === 0) await this.#startOver();
-      this.#prove();
-      this.#end('complete');
+      try {
+        await this.#fetch(input);
+      } catch (error) {
+        if (!isWrongContent(error)) throw error;
+        await this.#fetchAgain(error);
+      }
+      this.#tail.complete(this.#frontier);
       return this.#frontier;
     } catch (error) {
-      this.#options.abort.abort(error);
-      this.#end({ error });
+      if (!this.#isPassedOn) abort.abort(error);
+      this.#tail.fail(error);
       throw error;
     }
   }
@@ -168,78 +149,115 @@ export class Fill {
       this.#hash.update(buffer.subarray(0, bytesRead));
       this.#advance(bytesRead);
     }
+    this.#hashWritten = this.#hash.copy();
+  }
+
+  async #fetch(input: FillInput): Promise<void> {
+    await this.#copy(input);
+    const found = digestOfHash(algorithmOf(this.digest), this.#hash);
+    if (found !== this.digest) throw new DigestMismatchError(this.digest, found, this.#frontier);
+  }
+
+  /** Wrong content is asked for once more, from another connection. What was shown of it is not continued. */
+  async #fetchAgain(wrong: unknown): Promise<void> {
+    const { openAgain, discarded, makeRoom, abort, file, onWritten } = this.#options;
+    discarded(wrong);
+    const input = await openAgain(abort.signal);
+    if (!input) throw wrong;
+    if (!(await makeRoom(input.size ?? 0))) throw noRoom();
+    this.#tail.restart(input.size, wrong); // before the file changes: a reader must not mix the two
+    await file.truncate(0).catch((error: unknown) => {
+      throw new StorageError('emptying a fill', error);
+    });
+    onWritten(-this.#frontier);
+    this.#frontier = 0;
+    this.#hash = hashFor(this.digest);
+    this.#hashWritten = this.#hash.copy();
+    await this.#fetch(input);
   }
 
   async #copy(input: FillInput): Promise<void> {
-    const writer = new BatchWriter(this.#options.file, this.#frontier, (bytes) => {
-      this.#options.onWritten(bytes);
-      this.#advance(bytes);
+    const chunks = input.chunks[Symbol.asyncIterator]();
+    const writer = new BatchWriter(this.#options.file, this.#frontier, {
+      taken: () => {
+        this.#hashTaken = this.#hash.copy();
+      },
+      written: (bytes) => {
+        this.#hashWritten = this.#hashTaken;
+        this.#options.onWritten(bytes);
+        this.#advance(bytes);
+      },
     });
+    try {
+      await this.#receive(chunks, writer);
+      await writer.flush();
+    } catch (error) {
+      // What was received before is in the file before anyone resumes it, or is known not to be.
+      const isRefused = await writer.flush().then(
+        () => false,
+        () => true,
+      );
+      if (isRefused && error instanceof StorageError) this.#passOn(input, chunks, writer.unwritten);
+      if (!this.#isPassedOn) await chunks.return?.();
+      throw error;
+    }
+  }
+
+  async #receive(chunks: AsyncIterator<Buffer>, writer: BatchWriter): Promise<void> {
     let received = this.#frontier;
     this.#recent.reset(received);
-    try {
-      for await (const chunk of input.chunks) {
-        received += chunk.length;
-        await this.#fit(received);
-        this.#hash.update(chunk);
-        this.#recent.push(chunk, this.#options.recentBytes());
-        await writer.push(chunk);
-      }
-    } finally {
-      await writer.flush(); // also when upstream broke: what was hashed is in the file before anyone resumes it
+    for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
+      const chunk = next.value;
+      received += chunk.length;
+      await this.#fit(received);
+      this.#pace.arrived(chunk.length);
+      this.#hash.update(chunk);
+      this.#recent.push(chunk, this.#options.recentBytes());
+      await writer.push(chunk);
     }
   }
 
   /** No more is written than was reserved, whatever upstream sends. */
   async #fit(received: number): Promise<void> {
-    if (this.size === undefined) {
-      if (await this.#options.makeRoom(received)) return;
-      throw new StorageError('growing a fill', new Error('it is larger than what the budget has left'));
+    const { size } = this.#tail;
+    if (size !== undefined) {
+      if (received > size) throw new OversizeError(this.digest, size);
+    } else if (!(await this.#options.makeRoom(received))) throw noRoom();
+  }
+
+  /**
+   * The disk refuses in the middle. Who reads gets what the file has, and from there on what passes by. Where the
+   * rest of the file must not be shown yet (the last bytes), or nobody reads, the download ends.
+   */
+  #passOn({ size }: FillInput, chunks: AsyncIterator<Buffer>, window: Buffer[]): void {
+    const isShown = size !== undefined && this.#tail.released === this.#frontier;
+    if (!isShown || this.#tail.readers === 0) return;
+    this.#isPassedOn = true;
+    const { abort, digest } = this.#options;
+    const start = { digest, size, start: this.#frontier, hash: this.#hashWritten, window, chunks, abort };
+    this.#tail.handOver(this.#options.pass(start));
+  }
+
+  async #readFile(buffer: Buffer, position: number, length: number): Promise<number> {
+    try {
+      const { bytesRead } = await this.#options.file.read(buffer, 0, length, position);
+      if (bytesRead > 0) return bytesRead;
+    } catch (error) {
+      throw new StorageError('reading a fill', error);
     }
-    if (received > this.size) throw new OversizeError(this.digest, this.size);
-  }
-
-  /** Wrong content of which no byte was shown is asked for once more, from another connection. */
-  async #startOver(): Promise<void> {
-    const input = await this.#options.open(0, this.#options.abort.signal);
-    if (input === undefined || input.size !== this.size) return;
-    await this.#options.file.truncate(0);
-    this.#hash = hashFor(this.digest);
-    this.#foundDigest = undefined;
-    this.#frontier = 0;
-    await this.#copy(input);
-  }
-
-  #isProven(): boolean {
-    this.#foundDigest ??= digestOfHash(algorithmOf(this.digest), this.#hash);
-    return this.#foundDigest === this.digest;
-  }
-
-  #prove(): void {
-    if (this.#isProven()) return;
-    throw new DigestMismatchError(this.digest, this.#foundDigest ?? this.digest, this.#frontier);
+    throw new StorageError('reading a fill', new Error('its file became shorter'));
   }
 
   #advance(bytes: number): void {
     this.#frontier += bytes;
-    const limit = this.size === undefined ? this.#frontier - HELD_BACK_BYTES : this.size - HELD_BACK_BYTES;
-    this.#release(Math.max(0, Math.min(this.#frontier, limit)));
-  }
-
-  #end(ended: { error: unknown } | 'complete'): void {
-    this.#ended = ended;
-    this.#release(ended === 'complete' ? this.#frontier : this.#released);
-  }
-
-  #release(upTo: number): void {
-    if (upTo === this.#released && this.#ended === undefined) return;
-    this.#released = upTo;
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
-    for (const wake of waiters) wake();
+    this.#tail.release(releasedBelow(this.#frontier, this.#tail.size));
   }
 
   async #closeIfUnused(): Promise<void> {
-    if (!this.#isRunning && this.#readers === 0) await this.#options.file.close();
+    if (!this.#isRunning && this.#tail.readers === 0) await this.#options.file.close();
   }
+}
+
+function noRoom(): StorageError {
+  return new StorageError('growing a fill', new Error('it is larger than what the budget has left'));
 }

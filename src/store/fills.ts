@@ -1,25 +1,42 @@
-/** Owns the running fills: one per digest, joined by whoever asks while it runs. */
-import type { FileHandle } from 'node:fs/promises';
+/** Owns the running downloads: one per digest, joined by whoever asks while it runs. */
 import type { Digest } from '../oci/digest.ts';
-import {
-  type Beginning,
-  type BeginOptions,
-  beginFill,
-  type FillParts,
-  type FillRequest,
-} from './begin-fill.ts';
-import { DigestMismatchError, OversizeError, StorageError, StoreClosingError } from './errors.ts';
+import { type Beginning, type BeginOptions, beginFill, type FillParts } from './begin-fill.ts';
+import { isWrongContent, StorageError, StoreClosingError } from './errors.ts';
 import { Fill } from './fill.ts';
-import type { Reservation } from './ledger.ts';
+import { FillSources, type OpenInput } from './fill-sources.ts';
 import type { FillOrigin } from './partials.ts';
+import type { Passage } from './passage.ts';
+import { Passages, wholeStart } from './passages.ts';
+import { SyncedNotes } from './synced-notes.ts';
+
+export interface FillRequest {
+  digest: Digest;
+  origin: FillOrigin;
+  /** throws PartialRefusedError where upstream does not go on from the offset */
+  open: OpenInput;
+  /** whether a failure to open concerns the repository alone, and not the whole upstream */
+  isAboutRepository: (error: unknown) => boolean;
+}
+
+interface RunningFill {
+  fill: Fill;
+  ended: Promise<FillResult>;
+  sources: FillSources;
+}
 
 /** How content that was not stored can be had. */
 export type FillStart =
-  | Exclude<Beginning, { kind: 'ready' }>
-  | { kind: 'fill'; fill: Fill; ended: Promise<FillResult> };
+  | { kind: 'stored' }
+  | { kind: 'absent' }
+  /** it passes by the store; a reader of it must be taken at once */
+  | { kind: 'bypass'; passage: Passage }
+  | ({ kind: 'fill' } & RunningFill);
 
-/** How a fill ended; `unstored` is a disk that refused, content proven or not. */
-export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stopped';
+/**
+ * How a download ended. `unstored` is a disk that refused, content proven or not; `passed` went past the store, and
+ * `left` did until nobody read it any more.
+ */
+export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stopped' | 'passed' | 'left';
 
 /** No more than this many run at once; further ones are streamed past the store. */
 const MAX_RUNNING = 1024;
@@ -27,6 +44,7 @@ const MAX_RUNNING = 1024;
 interface Starting {
   start: Promise<FillStart>;
   origin: FillOrigin;
+  sources: FillSources;
   abort: AbortController;
 }
 
@@ -34,17 +52,31 @@ interface Starting {
 const MAX_RECENT_BYTES = 4 * 1024 * 1024;
 const ALL_RECENT_BYTES = 32 * 1024 * 1024;
 
+export interface FillsOptions extends BeginOptions {
+  now: () => number;
+}
+
 /** An entry lives from the first question to upstream until the content is in the store or given up. */
 export class Fills {
-  readonly #options: BeginOptions;
+  readonly passages: Passages;
+  readonly #options: FillsOptions;
   readonly #starting = new Map<Digest, Starting>();
-  readonly #running = new Map<Digest, { fill: Fill; ended: Promise<FillResult> }>();
+  readonly #running = new Map<Digest, RunningFill>();
   /** also those that have left `#running` and still close their file: the directory must outlive them */
   readonly #ending = new Set<Promise<FillResult>>();
   #isClosing = false;
 
-  constructor(options: BeginOptions) {
+  constructor(options: FillsOptions) {
     this.#options = options;
+    const { observer, now } = options;
+    this.passages = new Passages({
+      now,
+      discarded: (wrong) => observer.discarded(wrong),
+      ended: (result) => {
+        if (typeof result === 'string') observer.fillEnded(result);
+        else observer.fillEnded(resultOf(result.error), result.error);
+      },
+    });
   }
 
   get size(): number {
@@ -52,7 +84,7 @@ export class Fills {
   }
 
   get readers(): number {
-    let readers = 0;
+    let readers = this.passages.readers;
     for (const { fill } of this.#running.values()) readers += fill.readers;
     return readers;
   }
@@ -69,20 +101,26 @@ export class Fills {
    * @throws StoreClosingError; whatever `request.open` throws
    */
   async begin(request: FillRequest): Promise<FillStart & { joined: boolean }> {
-    const { digest } = request;
+    const { digest, origin, open } = request;
     const running = this.#running.get(digest);
-    if (running && !running.fill.hasFailed) return { kind: 'fill', ...running, joined: true };
+    if (running && !running.fill.hasFailed) {
+      running.sources.add(origin, open);
+      return { kind: 'fill', ...running, joined: true };
+    }
     if (running) {
       // It is being cleared away. Whatever began meanwhile is joined: two fills must never share a file.
       await running.ended;
       return await this.begin(request);
     }
+    const passage = this.passages.whole(digest);
+    if (passage) return { kind: 'bypass', passage, joined: true };
     const starting = this.#starting.get(digest);
     if (starting) return await this.#join(starting, request);
     if (this.#isClosing) throw new StoreClosingError();
     const abort = new AbortController();
-    const start = this.#start(request, abort).finally(() => this.#starting.delete(digest));
-    this.#starting.set(digest, { start, origin: request.origin, abort });
+    const sources = new FillSources(origin, open);
+    const start = this.#start(request, sources, abort).finally(() => this.#starting.delete(digest));
+    this.#starting.set(digest, { start, origin, sources, abort });
     return { ...(await start), joined: false };
   }
 
@@ -108,11 +146,13 @@ export class Fills {
    * That one repository lacks the content, or is refused it, says nothing about another one: that asks for itself.
    * Trouble that is the whole upstream's is shared: else each repository would wait for it after the other.
    */
-  async #join({ start, origin }: Starting, request: FillRequest): Promise<FillStart & { joined: boolean }> {
+  async #join(starting: Starting, request: FillRequest): Promise<FillStart & { joined: boolean }> {
+    const { start, origin, sources } = starting;
     const isSame =
       origin.upstream === request.origin.upstream && origin.repository === request.origin.repository;
     try {
       const started = await start;
+      if (started.kind !== 'absent') sources.add(request.origin, request.open);
       if (isSame || started.kind !== 'absent') return { ...started, joined: true };
     } catch (error) {
       const isShared = origin.upstream === request.origin.upstream && !request.isAboutRepository(error);
@@ -121,70 +161,78 @@ export class Fills {
     return await this.begin(request);
   }
 
-  async #start(request: FillRequest, abort: AbortController): Promise<FillStart> {
-    if (this.#running.size >= MAX_RUNNING) return { kind: 'bypass' };
-    const beginning = await beginFill(request, abort, this.#options);
-    return beginning.kind === 'ready' ? { kind: 'fill', ...this.#run(request, beginning, abort) } : beginning;
+  async #start(request: FillRequest, sources: FillSources, abort: AbortController): Promise<FillStart> {
+    const { digest } = request;
+    const beginning: Beginning =
+      this.#running.size >= MAX_RUNNING
+        ? { kind: 'bypass', input: undefined }
+        : await beginFill({ digest, sources }, abort, this.#options);
+    if (beginning.kind === 'ready') return { kind: 'fill', ...this.#run(request, sources, beginning, abort) };
+    if (beginning.kind !== 'bypass') return beginning;
+    const { input } = beginning;
+    const passage = input
+      ? this.passages.begin(wholeStart(digest, input, sources, abort), sources)
+      : await this.passages.join(digest, sources);
+    return passage ? { kind: 'bypass', passage } : { kind: 'absent' };
   }
 
   #run(
     request: FillRequest,
+    sources: FillSources,
     { file, found, input, reservation }: FillParts,
     abort: AbortController,
-  ): { fill: Fill; ended: Promise<FillResult> } {
-    const { digest } = request;
+  ): RunningFill {
+    const { digest, origin } = request;
+    const { store, observer, now } = this.#options;
+    const notes = new SyncedNotes({
+      ...{ digest, origin, file, partials: store.partials },
+      failed: (error) => observer.storageFailed(new StorageError('noting where a fill comes from', error)),
+    });
     reservation.wrote(found);
     const fill = new Fill({
-      digest,
-      file,
-      found,
-      input,
-      open: request.open,
-      abort,
-      onWritten: (bytes) => reservation.wrote(bytes),
+      ...{ digest, file, found, abort, now },
+      input: { size: input.size, chunks: sources.chunks(input, found, abort.signal) },
+      openAgain: (signal) => sources.openAgain(signal),
+      discarded: (wrong) => observer.discarded(wrong),
+      pass: (start) => this.passages.begin(start, sources),
+      onWritten: (bytes) => {
+        reservation.wrote(bytes);
+        notes.wrote(bytes);
+      },
       makeRoom: (bytes) => reservation.growTo(bytes),
       recentBytes: () => Math.min(MAX_RECENT_BYTES, ALL_RECENT_BYTES / Math.max(1, this.#running.size)),
     });
-    if ((fill.size ?? 0) > NOTE_FROM_BYTES) this.#note(request);
-    const ended = this.#finish(request, fill, file, reservation);
-    this.#running.set(digest, { fill, ended });
+    notes.begin(found, fill.size);
+    const running = { fill, sources, ended: this.#finish(fill, { file, found, input, reservation }, notes) };
+    const { ended } = running;
+    this.#running.set(digest, running);
     this.#ending.add(ended);
     ended.finally(() => this.#ending.delete(ended));
-    return { fill, ended };
-  }
-
-  #note({ digest, origin }: FillRequest): void {
-    this.#options.store.partials.note(digest, origin).catch((error: unknown) => {
-      this.#options.observer.storageFailed(new StorageError('noting where a fill comes from', error));
-    });
+    return running;
   }
 
   /** Sees a fill to its end, whatever that is. Never rejects. */
-  async #finish(
-    request: FillRequest,
-    fill: Fill,
-    file: FileHandle,
-    reservation: Reservation,
-  ): Promise<FillResult> {
+  async #finish(fill: Fill, { file, reservation }: FillParts, notes: SyncedNotes): Promise<FillResult> {
     const { store, observer } = this.#options;
     try {
       const size = await fill.proven;
-      await store.promote(request.digest, file, size);
+      await notes.end();
+      await store.promote(fill.digest, file, size);
       observer.fillEnded('stored');
       return 'stored';
     } catch (error) {
+      await notes.end().catch(() => undefined); // the fill has failed already, or by this
       return await this.#abandon(fill, error);
     } finally {
       reservation.release();
-      this.#running.delete(request.digest);
+      this.#running.delete(fill.digest);
       await fill.letGo().catch(() => undefined); // closing a file that was written and synced
     }
   }
 
   async #abandon(fill: Fill, error: unknown): Promise<FillResult> {
     const { store, observer } = this.#options;
-    const isUseless =
-      error instanceof DigestMismatchError || error instanceof OversizeError || error instanceof StorageError;
+    const isUseless = isWrongContent(error) || error instanceof StorageError;
     try {
       if (isUseless) await store.partials.discard(fill.digest);
       else await store.partials.keep(fill.digest, fill.frontier);
@@ -197,10 +245,8 @@ export class Fills {
   }
 }
 
-const NOTE_FROM_BYTES = 1024 * 1024;
-
 function resultOf(error: unknown): FillResult {
   if (error instanceof StorageError) return 'unstored';
-  if (error instanceof DigestMismatchError || error instanceof OversizeError) return 'mismatch';
+  if (isWrongContent(error)) return 'mismatch';
   return error instanceof StoreClosingError ? 'stopped' : 'failed';
 }

@@ -1,8 +1,9 @@
 /** Owns the partial files that no fill is working on: found at start, or left by a fill that could not end. */
-import { readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { readdir, readFile, rename, stat, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../oci/digest.ts';
-import { digestOfPartial, isMissing, type Layout } from './layout.ts';
+import { digestOfPartial, isMissing, type Layout, writeDurably } from './layout.ts';
 import type { Ledger } from './ledger.ts';
 
 /** Where a fill's content comes from: enough to go on with it when no client asks. */
@@ -13,8 +14,15 @@ export interface FillOrigin {
 
 export interface Partial {
   digest: Digest;
-  /** undefined where nothing is noted: it is resumed when someone asks */
-  origin: FillOrigin | undefined;
+  origin: FillOrigin;
+}
+
+/** What is noted beside a partial file. */
+interface PartialNote extends FillOrigin {
+  /** bytes that are surely on disk */
+  syncedBytes: number;
+  /** of the machine when it was written: while it has not started anew, all that was written is there */
+  bootId: string | undefined;
 }
 
 /** More than this many are not kept: the oldest go. */
@@ -29,9 +37,12 @@ export class Partials {
   /** the oldest first */
   readonly #kept = new Map<Digest, { bytes: number; atMs: number }>();
   readonly #now: () => number;
+  readonly #bootId: () => string | undefined;
 
-  constructor(layout: Layout, ledger: Ledger, now: () => number) {
+  /** @param bootId of the machine's present run, undefined where it has no name */
+  constructor(layout: Layout, ledger: Ledger, now: () => number, bootId = readBootId) {
     this.#now = now;
+    this.#bootId = bootId;
     this.#layout = layout;
     this.#ledger = ledger;
   }
@@ -50,8 +61,11 @@ export class Partials {
       else if (!isNoteOf(names, name)) await unlink(join(this.#layout.fills, name));
     }
     for (const { digest, size, mtimeMs } of partials.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
-      if (await this.keep(digest, size, mtimeMs))
-        found.push({ digest, origin: await this.#readNote(digest) });
+      const note = await this.#readNote(digest);
+      const bytes = note ? this.#surelyThere(note, size) : 0;
+      if (bytes < size) await truncate(this.#layout.partial(digest), bytes);
+      if (!(await this.keep(digest, bytes, mtimeMs)) || !note) continue;
+      found.push({ digest, origin: { upstream: note.upstream, repository: note.repository } });
     }
     return found;
   }
@@ -91,9 +105,15 @@ export class Partials {
     await this.#unlink(digest);
   }
 
-  /** Notes where a fill comes from. It is advice only: lost or damaged, the fill is resumed when someone asks. */
-  async note(digest: Digest, origin: FillOrigin): Promise<void> {
-    await writeFile(this.#layout.partialNote(digest), JSON.stringify(origin), { mode: 0o640 });
+  /**
+   * Notes where a fill comes from, and how much of it is surely on disk. Without it a partial file of an earlier
+   * process is worth nothing: nobody knows whether the machine has stopped meanwhile.
+   */
+  async note(digest: Digest, origin: FillOrigin, syncedBytes: number): Promise<void> {
+    const note: PartialNote = { ...origin, syncedBytes, bootId: this.#bootId() };
+    const path = this.#layout.partialNote(digest);
+    await writeDurably(`${path}.new`, Buffer.from(JSON.stringify(note)));
+    await rename(`${path}.new`, path);
   }
 
   /** Moves the finished file to `target`. */
@@ -107,15 +127,36 @@ export class Partials {
     await unlinkIfThere(this.#layout.partialNote(digest));
   }
 
-  async #readNote(digest: Digest): Promise<FillOrigin | undefined> {
+  /** After power loss a file may be as long as it was, and hold zeros where nothing had reached the disk. */
+  #surelyThere(note: PartialNote, size: number): number {
+    const bootId = this.#bootId();
+    const hasRunOn = bootId !== undefined && note.bootId === bootId;
+    return hasRunOn ? size : Math.min(size, note.syncedBytes);
+  }
+
+  async #readNote(digest: Digest): Promise<PartialNote | undefined> {
     try {
       const note: unknown = JSON.parse(await readFile(this.#layout.partialNote(digest), 'utf8'));
       if (typeof note !== 'object' || note === null || !('upstream' in note) || !('repository' in note))
         return undefined;
-      return { upstream: String(note.upstream), repository: String(note.repository) };
+      return {
+        upstream: String(note.upstream),
+        repository: String(note.repository),
+        syncedBytes: 'syncedBytes' in note && typeof note.syncedBytes === 'number' ? note.syncedBytes : 0,
+        bootId: 'bootId' in note && typeof note.bootId === 'string' ? note.bootId : undefined,
+      };
     } catch {
       return undefined; // see `note`
     }
+  }
+}
+
+/** Linux names each run of the machine. */
+function readBootId(): string | undefined {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return undefined; // elsewhere only what was synced is believed after a restart
   }
 }
 

@@ -7,7 +7,7 @@ import { transportFailure, UpstreamError } from './errors.ts';
 import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
 import { isRedirect } from './redirects.ts';
 import { Tokens } from './tokens.ts';
-import { type Answer, discardBody, type ProxyRules, type Question, Transport } from './transport.ts';
+import { type Answer, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
 
 export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
 
@@ -27,7 +27,7 @@ export interface UpstreamOptions {
   realms: readonly string[];
   credentials: readonly CredentialSource[];
   connections: number;
-  timeouts: { connectMs: number; headersMs: number; idleMs: number; confirmMs: number };
+  timeouts: { connectMs: number; headersMs: number; idleMs: number; stallMs: number; confirmMs: number };
   retries: number;
   proxy: ProxyRules;
   observer: UpstreamObserver;
@@ -42,7 +42,7 @@ export interface Ask {
   path: string;
   headers: Record<string, string>;
   signal: AbortSignal;
-  lane: Question['lane'];
+  lane: Lane;
 }
 
 /** An answer that gets out of here is a 2xx, a redirect, 404 or 416; all others are thrown as UpstreamError. */

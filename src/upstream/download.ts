@@ -1,7 +1,7 @@
 /** Owns one blob on its way here: breaks are resumed where they happened, for as long as there is progress. */
 import { transportFailure, UpstreamError } from './errors.ts';
 import { contentSize } from './redirects.ts';
-import { pause, withRetries } from './retry.ts';
+import { pause, pauseMs, withRetries } from './retry.ts';
 import { type Answer, destroyBody } from './transport.ts';
 
 export interface Download {
@@ -11,12 +11,22 @@ export interface Download {
   chunks: AsyncIterable<Buffer>;
 }
 
-export interface DownloadOptions {
+/** What is wanted of a blob. */
+export interface WantedBlob {
   /** offset in bytes */
   from: number;
-  /** attempts without progress before it is given up */
-  retries: number;
+  /** where it ends (excluded); undefined: with the blob. An upstream that knows no ranges is then an error */
+  to?: number | undefined;
   signal: AbortSignal;
+  /** whether connections are used that nothing has used before */
+  isAfresh?: boolean | undefined;
+}
+
+export interface DownloadOptions extends WantedBlob {
+  /** attempts at the head, and at least so many without progress later */
+  retries: number;
+  /** for how long a download that has begun is tried again without progress */
+  stallMs: number;
   /** for the head of each answer */
   answerDeadlineMs: number;
   host: string;
@@ -24,6 +34,7 @@ export interface DownloadOptions {
   open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Answer | undefined>;
   received: (bytes: number) => void;
   resumed: () => void;
+  now: () => number;
 }
 
 /**
@@ -48,51 +59,83 @@ interface Part {
   etag: string | undefined;
 }
 
+/** A time without progress: since when, and what was tried in it. */
+interface Stall {
+  sinceMs: number;
+  attempts: number;
+}
+
 async function* resuming(options: DownloadOptions, first: Part): AsyncGenerator<Buffer, void, void> {
   let part = first;
   let position = options.from;
-  let failure: unknown;
-  for (let attempt = 0; ; ) {
+  let stall: Stall | undefined;
+  for (;;) {
+    let failure: unknown;
     try {
       for await (const chunk of contentOf(part, options.host)) {
         options.received(chunk.length);
         position += chunk.length;
-        attempt = 0;
+        stall = undefined;
         yield chunk;
       }
-      if (part.size === undefined || position >= part.size) return;
-      failure = cutShort(options.host, part.size - position);
+      const end = options.to ?? part.size;
+      if (end === undefined || position >= end) return;
+      failure = cutShort(options.host, end - position);
     } catch (error) {
       failure = transportFailure(options.host, error);
     }
-    attempt += 1;
-    part = await reopen(options, part, position, attempt, failure);
+    stall ??= { sinceMs: options.now(), attempts: 0 };
+    part = await reopen(options, part, position, stall, failure);
     options.resumed();
   }
 }
 
-/** Waits, and asks for the rest. @throws `failure` where trying again makes no sense or was tried often enough */
+/** Waits, and asks for the rest. @throws what failed last, where trying again makes no sense or was done for long enough */
 async function reopen(
   options: DownloadOptions,
   last: Part,
   position: number,
-  attempt: number,
+  stall: Stall,
   failure: unknown,
 ): Promise<Part> {
-  const isTransient = failure instanceof UpstreamError && failure.isTransient;
-  options.signal.throwIfAborted();
-  if (!isTransient || attempt > options.retries) throw failure;
-  await pause(attempt, options.signal);
-  const open = () => openAt(options, position, last.etag, last.size);
-  const part = await withRetries(options.retries - attempt, options.signal, open).catch((error: unknown) => {
-    options.signal.throwIfAborted(); // whoever stopped it knows better why it ended
-    throw error;
-  });
-  if (part) return part;
-  throw new UpstreamError(`${options.host}: the blob disappeared during its download`, {
+  let latest = failure;
+  for (;;) {
+    options.signal.throwIfAborted();
+    stall.attempts += 1;
+    const waitMs = pauseBefore(options, stall, latest);
+    if (waitMs === undefined) throw latest;
+    await pause(waitMs, options.signal);
+    try {
+      const part = await openAt(options, position, last.etag, last.size);
+      if (part) return part;
+      latest = disappeared(options.host);
+    } catch (error) {
+      options.signal.throwIfAborted(); // whoever stopped it knows better why it ended
+      latest = error;
+    }
+  }
+}
+
+/** @returns ms to wait before the next attempt, undefined where there is none to make */
+function pauseBefore(
+  { retries, stallMs, now }: DownloadOptions,
+  stall: Stall,
+  failure: unknown,
+): number | undefined {
+  if (!(failure instanceof UpstreamError)) return undefined;
+  const isThrottled = failure.reason === 'throttled';
+  if (!failure.isTransient && !isThrottled) return undefined;
+  const waitMs = Math.max(pauseMs(stall.attempts, Math.random()), failure.retryAfterMs ?? 0);
+  const isInTime = now() - stall.sinceMs + waitMs <= stallMs;
+  return isInTime || (stall.attempts <= retries && !isThrottled) ? waitMs : undefined;
+}
+
+function disappeared(host: string): UpstreamError {
+  const status = 404;
+  return new UpstreamError(`${host}: the blob disappeared during its download`, {
     reason: 'bad-answer',
-    host: options.host,
-    status: 404,
+    host,
+    status,
   });
 }
 
@@ -102,12 +145,17 @@ async function openAt(
   etag: string | undefined,
   expectedSize: number | undefined,
 ): Promise<Part | undefined> {
-  const headers: Record<string, string> = position > 0 ? { range: `bytes=${position}-` } : {};
-  if (position > 0 && etag !== undefined) headers['if-range'] = etag;
+  const isPart = position > 0 || options.to !== undefined;
+  const last = options.to === undefined ? '' : options.to - 1;
+  const headers: Record<string, string> = isPart ? { range: `bytes=${position}-${last}` } : {};
+  if (isPart && etag !== undefined) headers['if-range'] = etag;
   const answer = await withHeadDeadline(options, (signal) => options.open(headers, signal));
   if (!answer) return undefined;
   const size = contentSize(answer);
-  const wrong = whatIsWrong(answer, position, size, expectedSize);
+  const wrong =
+    options.to !== undefined && answer.status !== 206
+      ? 'it gives no part of a blob'
+      : whatIsWrong(answer, position, size, expectedSize);
   if (wrong !== undefined) {
     destroyBody(answer);
     throw new UpstreamError(`${options.host}: ${wrong}`, { reason: 'bad-answer', host: options.host });

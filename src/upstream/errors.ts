@@ -45,7 +45,8 @@ export class UpstreamError extends Error {
   /** whether the same question may get another answer at once */
   get isTransient(): boolean {
     // What a registry or token server refuses with a 4xx it refuses again; a CDN's may be an address that expired.
-    const isRefusal = this.reason === 'bad-answer' && this.status !== undefined && this.status < 500;
+    const isAnswer = this.reason === 'bad-answer' || this.reason === 'token';
+    const isRefusal = isAnswer && this.status !== undefined && this.status < 500;
     return TRANSIENT.has(this.reason) && !isRefusal;
   }
 }
@@ -56,6 +57,7 @@ const TRANSIENT: ReadonlySet<FailureReason> = new Set([
   'reset',
   'timeout',
   'server-error',
+  'token',
   'bad-answer',
   'redirect',
 ]);

@@ -16,9 +16,9 @@ export function pauseMs(attempt: number, random: number): number {
 }
 
 /** Waits before the next attempt. @throws the signal's reason when it is aborted first */
-export async function pause(attempt: number, signal: AbortSignal): Promise<void> {
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   try {
-    await wait(pauseMs(attempt, Math.random()), undefined, { signal });
+    await wait(ms, undefined, { signal });
   } catch {
     throw signal.reason; // the timer's own AbortError says less
   }
@@ -40,7 +40,7 @@ export async function withRetries<T>(
       const isOver = signal.aborted || attempt > retries;
       if (isOver || !(error instanceof UpstreamError) || !error.isTransient) throw error;
       try {
-        await pause(attempt, signal);
+        await pause(pauseMs(attempt, Math.random()), signal);
       } catch {
         throw error; // the deadline came first: why upstream failed says more than that it did
       }

@@ -20,14 +20,19 @@ export interface TransportOptions {
   proxy: ProxyRules;
 }
 
+/**
+ * Long downloads have connections of their own: 32 of them must not keep a manifest waiting. `fresh` is a connection
+ * that nothing has used before, for what came wrong over another.
+ */
+export type Lane = 'short' | 'blob' | 'fresh';
+
 export interface Question {
   method: 'GET' | 'HEAD' | 'POST';
   url: URL;
   headers: Record<string, string>;
   body?: string;
   signal: AbortSignal;
-  /** long downloads have connections of their own: 32 of them must not keep a manifest waiting */
-  lane: 'short' | 'blob';
+  lane: Lane;
 }
 
 export interface Answer {
@@ -39,12 +44,12 @@ export interface Answer {
 
 /** Never decompresses, never follows a redirect, never adds a header: what is asked is what is sent. */
 export class Transport {
-  readonly #lanes: Record<Question['lane'], Ways>;
+  readonly #lanes: Record<Lane, Ways>;
   readonly #proxy: ProxyRules;
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
-    this.#lanes = { short: makeWays(options), blob: makeWays(options) };
+    this.#lanes = { short: makeWays(options), blob: makeWays(options), fresh: makeWays(options, 0) };
     this.#proxy = options.proxy;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }
@@ -81,7 +86,7 @@ export class Transport {
   }
 
   /** A proxy for one scheme is none for the other, as for curl and Docker. */
-  #way({ protocol }: URL, lane: Question['lane']): Dispatcher {
+  #way({ protocol }: URL, lane: Lane): Dispatcher {
     const { direct, proxied } = this.#lanes[lane];
     return proxied && (protocol === 'https:' ? this.#proxy.https : this.#proxy.http) ? proxied : direct;
   }
@@ -132,10 +137,11 @@ interface Ways {
   proxied: Dispatcher | undefined;
 }
 
-function makeWays({ connections, connectMs, proxy }: TransportOptions): Ways {
+/** @param pipelining requests on a connection at a time; 0: one, and then it is closed */
+function makeWays({ connections, connectMs, proxy }: TransportOptions, pipelining = 1): Ways {
   const options = {
     connections,
-    pipelining: 1,
+    pipelining,
     // HTTP/2 would put all downloads of an origin on one connection, behind one window of 512 KiB.
     allowH2: false,
     connect: { timeout: connectMs },

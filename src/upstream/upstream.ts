@@ -4,12 +4,12 @@ import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
-import { type Download, openDownload } from './download.ts';
+import { type Download, openDownload, type WantedBlob } from './download.ts';
 import { UpstreamError } from './errors.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
 import { withRetries } from './retry.ts';
-import { type Answer, destroyBody, discardBody, type Question, readSmall } from './transport.ts';
+import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
 export interface ManifestHead {
   /** what upstream says, undefined where it does not or says nonsense */
@@ -98,25 +98,21 @@ export class Upstream {
 
   /**
    * Opens a blob for download; the download resumes by itself where the connection breaks.
-   * @param from offset in bytes
    * @returns undefined where the repository does not hold it
    */
-  async download(
-    repository: Repository,
-    digest: Digest,
-    from: number,
-    signal: AbortSignal,
-  ): Promise<Download | undefined> {
-    const { retries, observer, url } = this.#options;
+  async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
+    const { retries, timeouts, observer, url, now } = this.#options;
+    const lane = wanted.isAfresh ? 'fresh' : 'blob';
     return await openDownload({
-      from,
+      ...wanted,
       retries,
-      signal,
+      stallMs: timeouts.stallMs,
       answerDeadlineMs: ANSWER_DEADLINE_MS,
       host: url.host,
       received: observer.received,
       resumed: observer.resumed,
-      open: (headers, until) => this.#openBlob(repository, digest, headers, until, 'blob'),
+      open: (headers, until) => this.#openBlob(repository, digest, headers, until, lane),
+      now,
     });
   }
 
@@ -192,7 +188,7 @@ export class Upstream {
     digest: Digest,
     headers: Record<string, string>,
     signal: AbortSignal,
-    lane: Question['lane'],
+    lane: Lane,
   ): Promise<Answer | undefined> {
     const answer = await this.#asker.ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
     if (answer.status === 404) return await this.#absent(answer);
@@ -210,7 +206,7 @@ export class Upstream {
     digest: Digest,
     headers: Record<string, string>,
     signal: AbortSignal,
-    lane: Question['lane'],
+    lane: Lane,
   ): Ask {
     return { kind: 'blob', method, repository, path: `blobs/${digest}`, headers, signal, lane };
   }

@@ -2,9 +2,9 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { Fill } from '../../src/store/fill.ts';
-import { passingReader } from '../../src/store/passing-reader.ts';
 import { openRig } from '../store/rig.ts';
 import { bytesOf, Source } from '../store/source.ts';
+import { startPassages } from '../store/start-passage.ts';
 import { checkBlobReader } from './blob-reader.ts';
 
 checkBlobReader(t, 'stored', async (t, bytes) => {
@@ -31,7 +31,10 @@ for (const [name, isComplete, recentBytes] of [
       file,
       found: 0,
       input: source.input(),
-      open: again,
+      openAgain: (signal: AbortSignal) => again({ from: 0, signal }),
+      discarded: () => undefined,
+      pass: neverPassed,
+      now: Date.now,
       abort: new AbortController(),
     };
     const fill = new Fill({
@@ -50,9 +53,12 @@ checkBlobReader(
   'passing',
   async (_t, bytes) => {
     const source = new Source(bytesOf(bytes));
-    const abort = new AbortController();
-    const reader = passingReader(source.digest, source.input(0, abort.signal), () => abort.abort());
-    return { reader, content: source.content };
+    const passage = await startPassages(source).join();
+    return { reader: passage.reader(), content: source.content };
   },
   { isSeeking: false },
 );
+
+function neverPassed(): never {
+  throw new Error('the disk has refused nothing');
+}

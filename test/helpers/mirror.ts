@@ -78,7 +78,8 @@ export function makeConfig(directory: string, settings: MirrorSettings): Config 
       retries: 1,
       ...other,
       host,
-      timeouts: { ...upstreamDefaults.timeouts, ...timeouts },
+      // As often as `retries` says and no longer: what fails for good is told at once.
+      timeouts: { ...upstreamDefaults.timeouts, stallMs: 0, ...timeouts },
     };
     return [host, upstream] as const;
   });

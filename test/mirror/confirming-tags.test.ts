@@ -23,7 +23,13 @@ async function start(t: Test) {
   const clock = { nowMs: 1_000_000_000 };
   const now = (): number => clock.nowMs;
   const directory = await makeDirectory(t);
-  const store = { removed: ignore, fillEnded: ignore, storageFailed: ignore, storageWorks: ignore };
+  const store = {
+    removed: ignore,
+    fillEnded: ignore,
+    discarded: ignore,
+    storageFailed: ignore,
+    storageWorks: ignore,
+  };
   const opened = await openDataDirectory({ directory, maxBytes: MIB, minFreeBytes: 0, observer: store, now });
   t.teardown(() => opened.close());
   const host = 'registry.test';

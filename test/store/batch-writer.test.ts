@@ -36,8 +36,10 @@ t.test('chunks of any size arrive in order, behind what is there', async (t) => 
       const file = await open(path, 'r+');
       await file.truncate(6);
       let written = 0;
-      const writer = new BatchWriter(file, 6, (bytes) => {
-        written += bytes;
+      const writer = new BatchWriter(file, 6, {
+        written: (bytes) => {
+          written += bytes;
+        },
       });
       const chunks = sizes.map((size, at) => bytesOf(size, at));
       for (const chunk of chunks) await writer.push(chunk);
@@ -54,7 +56,7 @@ t.test('chunks of any size arrive in order, behind what is there', async (t) => 
 t.test('what arrives during a write goes out with the next', async (t) => {
   const { writes, file } = slowDisk();
   const told: number[] = [];
-  const writer = new BatchWriter(file, 0, (bytes) => told.push(bytes));
+  const writer = new BatchWriter(file, 0, { written: (bytes) => told.push(bytes) });
   for (const size of [10, 20, 30]) await writer.push(bytesOf(size));
   t.same(
     writes.map(({ bytes }) => bytes),
@@ -79,7 +81,7 @@ t.test('what arrives during a write goes out with the next', async (t) => {
 
 t.test('the sender is held back when the disk is slow', async (t) => {
   const { writes, file } = slowDisk();
-  const writer = new BatchWriter(file, 0, () => undefined);
+  const writer = new BatchWriter(file, 0, { written: () => undefined });
   await writer.push(bytesOf(MIB));
   for (let chunk = 0; chunk < 4; chunk++) await writer.push(bytesOf(MIB));
   const pushing = writer.push(bytesOf(1));
@@ -93,7 +95,7 @@ t.test('the sender is held back when the disk is slow', async (t) => {
 t.test('a short write is gone on with', async (t) => {
   const { disk, writes, file } = slowDisk();
   const told: number[] = [];
-  const writer = new BatchWriter(file, 5, (bytes) => told.push(bytes));
+  const writer = new BatchWriter(file, 5, { written: (bytes) => told.push(bytes) });
   await writer.push(bytesOf(10, 1));
   await writer.push(bytesOf(100, 2));
   await writer.push(bytesOf(100, 3));
@@ -118,7 +120,7 @@ t.test('a short write is gone on with', async (t) => {
 t.test('a disk that refuses is told to whoever pushes or flushes', async (t) => {
   const { writes, file } = slowDisk();
   const told: number[] = [];
-  const writer = new BatchWriter(file, 0, (bytes) => told.push(bytes));
+  const writer = new BatchWriter(file, 0, { written: (bytes) => told.push(bytes) });
   await writer.push(bytesOf(10));
   writes[0]?.refuse(Object.assign(new Error('no space'), { code: 'ENOSPC' }));
   await turns();

@@ -7,7 +7,7 @@ import {
   StorageError,
   StoreClosingError,
 } from '../../src/store/errors.ts';
-import { HELD_BACK_BYTES } from '../../src/store/fill.ts';
+import { HELD_BACK_BYTES } from '../../src/store/tail.ts';
 import { isWaiting, MIB } from './rig.ts';
 import { bytesOf, readToEnd, readUpTo, Source } from './source.ts';
 import { startFill } from './start-fill.ts';

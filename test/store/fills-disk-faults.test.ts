@@ -22,7 +22,9 @@ function fillOf(start: FillStart): { fill: Fill; ended: Promise<string> } {
 /** Whatever comes of a start: the kind, or the name of what was thrown. */
 async function outcomeOf(start: Promise<FillStart>): Promise<string> {
   try {
-    return (await start).kind;
+    const started = await start;
+    if (started.kind === 'bypass') started.passage.reader().close();
+    return started.kind;
   } catch (error) {
     return String(error);
   }

@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import t from 'tap';
 import type { Digest } from '../../src/oci/digest.ts';
 import { PartialRefusedError } from '../../src/store/errors.ts';
-import type { Fill, OpenInput } from '../../src/store/fill.ts';
+import type { Fill } from '../../src/store/fill.ts';
+import type { OpenInput } from '../../src/store/fill-sources.ts';
 import type { FillStart } from '../../src/store/fills.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 import { MIB, openRig } from './rig.ts';
@@ -97,10 +98,10 @@ t.test("another repository's 404 leaves the partial file", async (t) => {
 t.test('a partial file that upstream refuses to continue is begun anew', async (t) => {
   const { fills, store, layout, source } = await withPartial(t);
   const offsets: number[] = [];
-  const open: OpenInput = async (from, signal) => {
+  const open: OpenInput = async ({ from, signal }) => {
     offsets.push(from);
     if (from > 0) throw new PartialRefusedError(new Error('416'));
-    return await source.open(from, signal);
+    return await source.open({ from, signal });
   };
   const start = fillOf(await fills.begin(request(source.digest, open)));
   t.ok((await readToEnd(start.fill.reader())).equals(source.content));
@@ -113,10 +114,10 @@ t.test('a partial file that upstream refuses to continue is begun anew', async (
 t.test('a partial file that is longer than the content now is begun anew', async (t) => {
   const { fills, source, layout } = await withPartial(t);
   const offsets: number[] = [];
-  const open: OpenInput = async (from, signal) => {
+  const open: OpenInput = async ({ from, signal }) => {
     offsets.push(from);
     if (from > 0) return { size: MIB, chunks: source.input(from, signal).chunks };
-    return await source.open(from, signal);
+    return await source.open({ from, signal });
   };
   const start = fillOf(await fills.begin(request(source.digest, open)));
   t.ok((await readToEnd(start.fill.reader())).equals(source.content));

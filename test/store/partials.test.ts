@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { digestOf } from '../../src/oci/digest.ts';
@@ -11,13 +11,22 @@ import { bytesOf } from './source.ts';
 const origin = { upstream: 'docker.io', repository: 'library/alpine' };
 const [first, second] = [digestOf('first'), digestOf('second', 'sha512')];
 
-async function openPartials(directory: string) {
+async function openPartials(directory: string, bootId: string | undefined = 'a run') {
   const layout = new Layout(directory);
   await layout.create();
   const evict = async () => 0;
   const freeBytes = async () => 1e12;
   const ledger = new Ledger({ maxBytes: 1e12, minFreeBytes: 0, freeBytes, evict });
-  return { layout, ledger, partials: new Partials(layout, ledger, () => 1) };
+  return {
+    layout,
+    ledger,
+    partials: new Partials(
+      layout,
+      ledger,
+      () => 1,
+      () => (bootId === 'nameless' ? undefined : bootId),
+    ),
+  };
 }
 
 t.test('what an earlier process left is found, and leftovers are removed', async (t) => {
@@ -33,22 +42,38 @@ t.test('what an earlier process left is found, and leftovers are removed', async
     [join(layout.fills, 'x.json'), 100],
   ];
   for (const [path, bytes] of files) await writeFile(path, bytesOf(bytes));
-  await partials.note(first, origin);
-  const found = await partials.find();
-  t.same(
-    found.sort((a, b) => (a.digest < b.digest ? -1 : 1)),
-    [
-      { digest: first, origin },
-      { digest: second, origin: undefined },
-    ],
-  );
-  t.equal((await readdir(layout.fills)).length, 3, 'two partial files and a note');
-  t.equal(ledger.usedBytes, sizeOnDisk(3 * MIB), 'they count');
+  await partials.note(first, origin, 0);
+  t.same(await partials.find(), [{ digest: first, origin }], 'not what has no note: who knows what it holds');
+  t.equal((await readdir(layout.fills)).length, 2, 'a partial file and its note');
+  t.equal(ledger.usedBytes, sizeOnDisk(2 * MIB), 'it counts');
+});
+
+t.test('when the machine has stopped meanwhile, only what was synced is believed', async (t) => {
+  const directory = t.testdir();
+  const before = await openPartials(directory, 'first run');
+  await writeFile(before.layout.partial(first), bytesOf(3 * MIB));
+  await before.partials.note(first, origin, 2 * MIB);
+  await writeFile(before.layout.partial(second), bytesOf(3 * MIB));
+  await before.partials.note(second, origin, 0);
+  const { layout, ledger, partials } = await openPartials(directory, 'second run');
+  t.same(await partials.find(), [{ digest: first, origin }]);
+  t.equal((await stat(layout.partial(first))).size, 2 * MIB);
+  t.equal((await readdir(layout.fills)).length, 2);
+  t.equal(ledger.usedBytes, sizeOnDisk(2 * MIB));
+  t.equal(partials.take(first), 2 * MIB);
+});
+
+t.test('a machine whose runs have no name is taken to have stopped', async (t) => {
+  const { layout, partials } = await openPartials(t.testdir(), 'nameless');
+  await writeFile(layout.partial(first), bytesOf(3 * MIB));
+  await partials.note(first, origin, MIB);
+  await partials.find();
+  t.equal(partials.take(first), MIB);
 });
 
 t.test('a note whose partial file is gone is a leftover', async (t) => {
   const { layout, partials } = await openPartials(t.testdir());
-  await partials.note(first, origin);
+  await partials.note(first, origin, 0);
   t.same(await partials.find(), []);
   t.same(await readdir(layout.fills), []);
 });
@@ -64,8 +89,8 @@ t.test('damaged notes are no notes', async (t) => {
   for (const text of ['', '{', 'null', '[]', '"x"', '{"upstream":"docker.io"}']) {
     await writeFile(layout.partial(first), bytesOf(MIB));
     await writeFile(layout.partialNote(first), text);
-    t.same(await partials.find(), [{ digest: first, origin: undefined }], text);
-    partials.take(first);
+    t.same(await partials.find(), [], text);
+    t.same(await readdir(layout.fills), []);
   }
 });
 
@@ -83,7 +108,7 @@ t.test('a partial is here or with a fill', async (t) => {
 t.test('little is not worth keeping', async (t) => {
   const { layout, ledger, partials } = await openPartials(t.testdir());
   await writeFile(layout.partial(first), bytesOf(MIB - 1));
-  await partials.note(first, origin);
+  await partials.note(first, origin, 0);
   t.equal(await partials.keep(first, MIB - 1), false);
   t.same([await readdir(layout.fills), ledger.usedBytes], [[], 0]);
 });
@@ -115,7 +140,7 @@ t.test('no more than a thousand are kept', async (t) => {
 t.test('promoting moves the file and drops the note', async (t) => {
   const { layout, partials } = await openPartials(t.testdir());
   await writeFile(layout.partial(first), bytesOf(MIB));
-  await partials.note(first, origin);
+  await partials.note(first, origin, 0);
   const target = join(layout.root, 'target');
   await partials.promote(first, target);
   t.same(await readdir(layout.fills), []);

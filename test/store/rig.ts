@@ -51,7 +51,7 @@ export async function openRig(
   const index = new ContentIndex(database);
   const now = (): number => clock.nowMs;
   const store = new DiskStore({ layout, index, maxBytes, minFreeBytes, observer, now });
-  const fills = new Fills({ store, layout, observer });
+  const fills = new Fills({ store, layout, observer, now });
   return { layout, database, index, catalog: new Catalog(database, rethrow), store, fills, told, clock };
 }
 
@@ -59,6 +59,7 @@ export function writeDown(told: string[]): StoreObserver {
   return {
     removed: (reason) => told.push(`removed ${reason}`),
     fillEnded: (result) => told.push(`fill ${result}`),
+    discarded: () => told.push('discarded'),
     storageFailed: () => told.push('storage failed'),
     storageWorks: () => told.push('storage works'),
   };

@@ -2,7 +2,7 @@
 import { createCipheriv } from 'node:crypto';
 import { type Digest, type DigestAlgorithm, digestOf } from '../../src/oci/digest.ts';
 import type { BlobReader } from '../../src/store/blob-reader.ts';
-import type { FillInput, OpenInput } from '../../src/store/fill.ts';
+import type { FillInput, OpenInput } from '../../src/store/fill-sources.ts';
 
 /** Bytes that do not repeat, the same for the same seed. */
 export function bytesOf(length: number, seed = 1): Buffer {
@@ -61,7 +61,7 @@ export class Source {
     this.#wake();
   }
 
-  readonly open: OpenInput = async (from, signal) => {
+  readonly open: OpenInput = async ({ from, signal }) => {
     this.asked.push(from);
     return this.input(from, signal);
   };

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../src/oci/digest.ts';
-import { Fill } from '../../src/store/fill.ts';
+import { Fill, type FillOptions } from '../../src/store/fill.ts';
 import type { Source } from './source.ts';
 
 export interface StartOptions {
@@ -14,6 +14,7 @@ export interface StartOptions {
   /** how much of the end is kept in memory */
   recentBytes?: number;
   makeRoom?: (bytes: number) => Promise<boolean>;
+  pass?: FillOptions['pass'];
 }
 
 export async function startFill(
@@ -25,19 +26,26 @@ export async function startFill(
     again = source,
     recentBytes = 256 * 1024,
     makeRoom = async () => true,
+    pass = () => {
+      throw new Error('the disk has refused nothing');
+    },
   }: StartOptions = {},
 ) {
   const file = await open(join(t.testdir(), 'partial'), 'w+');
   t.teardown(() => file.close());
   if (found.length > 0) await file.write(found, 0, found.length, 0);
   const abort = new AbortController();
+  const told: string[] = [];
   let written = 0;
   const fill = new Fill({
     digest,
     file,
     found: found.length,
     input: source.input(found.length, abort.signal),
-    open: again.open,
+    openAgain: (signal) => again.open({ from: 0, signal }),
+    discarded: () => told.push('discarded'),
+    pass,
+    now: Date.now,
     onWritten: (bytes) => {
       written += bytes;
     },
@@ -45,5 +53,5 @@ export async function startFill(
     recentBytes: () => recentBytes,
     abort,
   });
-  return { fill, file, abort, written: () => written };
+  return { fill, file, abort, told, written: () => written };
 }

@@ -68,6 +68,7 @@ for (const [name, maxBytes] of [
       t.equal(await start.ended, 'unstored');
     } else {
       t.equal(start.kind, 'bypass');
+      if (start.kind === 'bypass') start.passage.reader().close();
     }
     t.equal(store.ledger.reservedBytes, 0);
 

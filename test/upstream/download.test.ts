@@ -20,9 +20,9 @@ function chunksOf(found: { chunks: AsyncIterable<Buffer> } | undefined): AsyncIt
 async function download(t: Test, respond: Respond, from = 0, signal = never) {
   const { url, seen } = await serve(t, respond);
   const { upstream, told } = connect(t, url, {
-    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 150, confirmMs: 2000 },
+    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 150, stallMs: 0, confirmMs: 2000 },
   });
-  const found = await upstream.download(repository, digest, from, signal);
+  const found = await upstream.download(repository, digest, { from, signal });
   const ranges = (): (string | undefined)[] => seen.map(({ headers }) => headers.range);
   return { found, seen, told, ranges };
 }
@@ -200,6 +200,8 @@ t.test('an answer whose head does not come in time', async (t) => {
   const options = { from: 0, retries: 1, signal: never, answerDeadlineMs: 20, host: 'registry.example' };
   const downloading = openDownload({
     ...options,
+    stallMs: 0,
+    now: Date.now,
     received: () => undefined,
     resumed: () => undefined,
     open: (_, signal) => {

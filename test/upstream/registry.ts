@@ -76,7 +76,7 @@ export function connect(t: TestLike, url: URL, options: Partial<UpstreamOptions>
     realms: [],
     credentials: [],
     connections: 8,
-    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, confirmMs: 2000 },
+    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, stallMs: 0, confirmMs: 2000 },
     retries: 2,
     proxy: {},
     now: Date.now,

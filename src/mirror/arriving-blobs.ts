@@ -1,0 +1,172 @@
+/** Owns how a blob that is not stored arrives: by a fill, by a running one, or past the store. */
+import type { BlobReader } from '../store/blob-reader.ts';
+import { PartialRefusedError, StorageError } from '../store/errors.ts';
+import { FillSources, type OpenInput } from '../store/fill-sources.ts';
+import type { FillStart, Fills } from '../store/fills.ts';
+import { UpstreamError } from '../upstream/errors.ts';
+import { type AimedReader, aheadReader, type ContentPart } from './ahead-reader.ts';
+import type { BlobProofs } from './blob-proofs.ts';
+import type { BlobQuestion, OpenBlob } from './blobs.ts';
+
+export interface ArrivingBlobsOptions {
+  fills: Fills;
+  proofs: BlobProofs;
+  isOffline: () => boolean;
+}
+
+/** Parts that are fetched beside downloads at a time, of one upstream: whole downloads need connections too. */
+const MAX_PARTS = 16;
+
+const FAILED_HEAD_BYTES = 64 * 1024;
+/** Clients wait 30 s for a head (containerd); upstream has had its 25 s before. */
+const PROOF_PATIENCE_MS = 3_000;
+
+export class ArrivingBlobs {
+  readonly #options: ArrivingBlobsOptions;
+  /** parts that are fetched beside downloads, by upstream */
+  readonly #parts = new Map<string, number>();
+
+  constructor(options: ArrivingBlobsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns undefined where it was stored meanwhile
+   * @throws RegistryError, UpstreamError, StoreClosingError; what upstream sent instead, where it is small
+   */
+  async open(question: BlobQuestion): Promise<OpenBlob | undefined> {
+    const { fills, proofs } = this.#options;
+    const { upstream, repository, digest } = question;
+    proofs.refuseAbsent(question);
+    const start = await fills.begin({
+      digest,
+      origin: { upstream: upstream.host, repository },
+      open: this.#opener(question),
+      isAboutRepository: (error) => error instanceof UpstreamError && error.reason === 'denied',
+    });
+    if (start.kind === 'absent') throw proofs.absent(question);
+    return start.kind === 'stored' ? undefined : await this.#tail(question, start);
+  }
+
+  /** A disk that fails in the middle does not fail its readers: they go on past the store. */
+  withFallback(question: BlobQuestion, reader: BlobReader, failed: () => void): BlobReader {
+    let current = reader;
+    let isPassing = false;
+    let isOpen = true;
+    return {
+      size: reader.size,
+      read: async (buffer, position) => {
+        try {
+          return await current.read(buffer, position);
+        } catch (error) {
+          const isDisk = error instanceof StorageError && isOpen && !isPassing;
+          if (!isDisk || this.#options.isOffline()) throw error;
+          isPassing = true;
+          current.close();
+          failed();
+          current = await this.#pass(question);
+          if (!isOpen) current.close();
+          return await current.read(buffer, position);
+        }
+      },
+      close: () => {
+        isOpen = false;
+        current.close();
+      },
+    };
+  }
+
+  async #tail(
+    question: BlobQuestion,
+    start: Exclude<FillStart, { kind: 'stored' | 'absent' }> & { joined: boolean },
+  ): Promise<OpenBlob> {
+    const { proofs } = this.#options;
+    const download = start.kind === 'fill' ? start.fill : start.passage;
+    // The reader is taken first: the download may end while upstream is asked.
+    const reader = this.#readAhead(question, download.reader(), (position) => download.waitMs(position));
+    try {
+      // Joining another repository's download is no proof for this one.
+      if (!proofs.holds(question)) await proofs.prove(question);
+      await untilProvenIfSmall(reader);
+    } catch (error) {
+      reader.close();
+      throw error;
+    }
+    const open = { reader, aim: reader.aim };
+    if (start.kind === 'bypass') return { ...open, outcome: 'bypass', source: 'bypass' };
+    const noted = start.ended.then((result) => {
+      if (result === 'stored') proofs.grant(question); // now it can be noted: the content is there
+    });
+    noted.catch(() => undefined); // unnoted, it is asked for again after a restart
+    const outcome = start.joined ? 'coalesced' : 'miss';
+    return { ...open, outcome, source: 'fill', ended: start.ended };
+  }
+
+  #readAhead(question: BlobQuestion, reader: BlobReader, waitMs: (position: number) => number): AimedReader {
+    return aheadReader({
+      reader: this.withFallback(question, reader, () => undefined),
+      waitMs,
+      fetchPart: (part, signal) => this.#fetchPart(question, part, reader.size, signal),
+    });
+  }
+
+  async #fetchPart(
+    { upstream, repository, digest }: BlobQuestion,
+    { start, end }: ContentPart,
+    size: number | undefined,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Buffer> | undefined> {
+    const running = this.#parts.get(upstream.host) ?? 0;
+    if (running >= MAX_PARTS || this.#options.isOffline()) return undefined;
+    this.#parts.set(upstream.host, running + 1);
+    const over = (): void => {
+      this.#parts.set(upstream.host, (this.#parts.get(upstream.host) ?? 1) - 1);
+    };
+    signal.addEventListener('abort', over, { once: true });
+    const download = await upstream.client.download(repository, digest, { from: start, to: end, signal });
+    return download && download.size === size ? download.chunks : undefined;
+  }
+
+  /** Goes on past the store, with all who have to. */
+  async #pass(question: BlobQuestion): Promise<BlobReader> {
+    const { fills, proofs } = this.#options;
+    const { upstream, repository, digest } = question;
+    const sources = new FillSources({ upstream: upstream.host, repository }, this.#opener(question));
+    const passage = await fills.passages.join(digest, sources);
+    if (!passage) throw proofs.absent(question);
+    return passage.reader();
+  }
+
+  #opener(question: BlobQuestion): OpenInput {
+    const { upstream, repository, digest } = question;
+    return async (options) => {
+      try {
+        const download = await upstream.client.download(repository, digest, options);
+        if (download) this.#options.proofs.grant(question);
+        return download;
+      } catch (error) {
+        const isRefusal = error instanceof UpstreamError && error.reason === 'bad-answer' && options.from > 0;
+        throw isRefusal ? new PartialRefusedError(error) : error;
+      }
+    };
+  }
+}
+
+/**
+ * Of small content nothing can be shown before it is proven: then the head can wait for that too, and wrong content
+ * is an error with a status instead of a broken response.
+ */
+async function untilProvenIfSmall(reader: BlobReader): Promise<void> {
+  if (reader.size === undefined || reader.size > FAILED_HEAD_BYTES) return;
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, PROOF_PATIENCE_MS);
+  const proven = reader.read(EMPTY, 0);
+  proven.catch(() => undefined); // when it is late, the response is told
+  try {
+    await Promise.race([proven, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

@@ -1,0 +1,100 @@
+/** Owns where the content of a fill can be had: at the upstream of each who asks for it. */
+import type { FillOrigin } from './partials.ts';
+
+/** Bytes on their way from upstream. */
+export interface FillInput {
+  /** of the whole content, undefined where upstream does not say */
+  size: number | undefined;
+  /** the content from the offset that was asked for; ends when it is complete, throws when it cannot be had */
+  chunks: AsyncIterable<Buffer>;
+}
+
+export interface OpenOptions {
+  /** offset in bytes */
+  from: number;
+  signal: AbortSignal;
+  /** whether to use a connection that nothing has used before: the last one brought wrong content */
+  isAfresh?: boolean;
+}
+
+/** Asks upstream for the content from an offset on; undefined where upstream has no such content. */
+export type OpenInput = (options: OpenOptions) => Promise<FillInput | undefined>;
+
+/** More than this many are not remembered: one that works is enough. */
+const MAX_SOURCES = 8;
+
+/** The first source is asked for all. Another one goes on where it fails for good, or has sent what is wrong. */
+export class FillSources {
+  readonly #sources = new Map<string, OpenInput>();
+
+  constructor(origin: FillOrigin, open: OpenInput) {
+    this.add(origin, open);
+  }
+
+  /** Somebody else asks for the same content, by another way. */
+  add({ upstream, repository }: FillOrigin, open: OpenInput): void {
+    if (this.#sources.size < MAX_SOURCES) this.#sources.set(`${upstream}/${repository}`, open);
+  }
+
+  /** Asks the first source. @throws what it throws */
+  async open(options: OpenOptions): Promise<FillInput | undefined> {
+    const [first] = this.#sources.values();
+    return await first?.(options);
+  }
+
+  /**
+   * Asks for the whole once more, where it can be elsewhere.
+   * @throws what the last one throws; undefined where nobody has it any more
+   */
+  async openAgain(signal: AbortSignal): Promise<FillInput | undefined> {
+    const [first, ...others] = this.#sources.values();
+    for (const open of others) {
+      const input = await open({ from: 0, signal, isAfresh: true }).catch(() => undefined); // the first is left
+      if (input) return input;
+      signal.throwIfAborted();
+    }
+    return await first?.({ from: 0, signal, isAfresh: true });
+  }
+
+  /**
+   * @param input from the first source
+   * @param from offset of its first byte
+   * @returns its chunks; where they end early, another source goes on at the same offset
+   * @throws what the first source threw, where no other one has the rest
+   */
+  async *chunks(input: FillInput, from: number, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
+    const tried = new Set([...this.#sources.keys()].slice(0, 1));
+    let position = from;
+    let current = input;
+    for (;;) {
+      try {
+        for await (const chunk of current.chunks) {
+          position += chunk.length;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const next = await this.#goOn(tried, position, input.size, signal);
+        if (!next) throw error;
+        current = next;
+      }
+    }
+  }
+
+  async #goOn(
+    tried: Set<string>,
+    from: number,
+    size: number | undefined,
+    signal: AbortSignal,
+  ): Promise<FillInput | undefined> {
+    for (const [key, open] of this.#sources) {
+      if (tried.has(key)) continue;
+      tried.add(key);
+      const input = await open({ from, signal }).catch(() => undefined); // the first failure is the one to tell
+      signal.throwIfAborted();
+      if (input && input.size === size) return input;
+    }
+    return undefined;
+  }
+}
