@@ -111,7 +111,7 @@ export class ManifestsByDigest {
     if (stored && permission.holds(upstream.host, repository, digest))
       return { manifest: stored, outcome: 'coalesced' };
     for (let attempt = 1; attempt <= 2; attempt++) {
-      const fetched = await upstream.client.manifest(repository, reference);
+      const fetched = await upstream.client.manifest(repository, reference, { isAfresh: attempt > 1 });
       if (!fetched) throw this.#absent(place, digest);
       const added = await cache.add(fetched.body, fetched.mediaType, digest);
       if (!added) continue;

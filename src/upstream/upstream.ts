@@ -53,11 +53,19 @@ export class Upstream {
     return this.#asker.rateLimit;
   }
 
-  /** Fetches a manifest. By tag or digest this counts against a pull limit. */
-  async manifest(repository: Repository, reference: Reference): Promise<FetchedManifest | undefined> {
+  /**
+   * Fetches a manifest. By tag or digest this counts against a pull limit.
+   * @param isAfresh whether to use a connection that nothing has used before: the last one brought wrong content
+   */
+  async manifest(
+    repository: Repository,
+    reference: Reference,
+    { isAfresh = false } = {},
+  ): Promise<FetchedManifest | undefined> {
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const lane = isAfresh ? 'fresh' : 'short';
     return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('GET', repository, reference, signal);
+      const answer = await this.#askManifest('GET', repository, reference, signal, lane);
       if (!answer) return undefined;
       return { ...headOf(answer), body: await this.#read(answer, MAX_MANIFEST_BYTES) };
     });
@@ -74,7 +82,7 @@ export class Upstream {
   ): Promise<ManifestHead | undefined> {
     const signal = AbortSignal.timeout(deadlineMs);
     return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('HEAD', repository, reference, signal);
+      const answer = await this.#askManifest('HEAD', repository, reference, signal, 'short');
       if (!answer) return undefined;
       await discardBody(answer);
       return headOf(answer);
@@ -154,6 +162,7 @@ export class Upstream {
     repository: Repository,
     reference: Reference,
     signal: AbortSignal,
+    lane: Lane,
   ): Promise<Answer | undefined> {
     const path = `manifests/${referenceText(reference)}`;
     const headers = { accept: MANIFEST_ACCEPT };
@@ -164,7 +173,7 @@ export class Upstream {
       path,
       headers,
       signal,
-      lane: 'short',
+      lane,
     });
     if (answer.status === 404) return await this.#absent(answer);
     // registry.k8s.io sends manifest requests to a regional registry.
@@ -172,7 +181,7 @@ export class Upstream {
       method,
       headers,
       signal,
-      lane: 'short',
+      lane,
     });
   }
 

@@ -3,7 +3,7 @@ import { DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST } from '../../src/oci/media-
 import { startCdn } from '../helpers/cdn.ts';
 import { blobOf, imageOf, indexOf, MIB } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
-import { redirecting } from '../helpers/personas.ts';
+import { corrupting, redirecting, times } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 
 const [amd64, arm64] = [imageOf('amd64', [100]), imageOf('arm64', [100])];
@@ -84,6 +84,15 @@ t.test('a wrong Docker-Content-Digest does not become ours', async (t) => {
   const { headers, body } = await mirror.manifest(latest);
   t.equal(headers['docker-content-digest'], index.manifest.digest, 'the bytes decide');
   t.ok(body.equals(index.manifest.body));
+});
+
+t.test('a manifest that is not what upstream calls it is asked for once more', async (t) => {
+  const { registry, mirror } = await start(t);
+  registry.act(times(1, corrupting(1)));
+  const { status, body } = await mirror.manifest(latest);
+  t.equal(status, 200);
+  t.ok(body.equals(index.manifest.body), 'a bit that flipped on its way is not shown');
+  t.equal(registry.count('GET'), 2);
 });
 
 t.test('HEAD of what is not known downloads nothing', async (t) => {
