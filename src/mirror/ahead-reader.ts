@@ -1,5 +1,9 @@
 /** Owns the reading of a part that lies far ahead of a download: it is fetched by itself, beside. */
+import { createHash } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { BlobReader } from '../store/blob-reader.ts';
+import { BrokenOffError } from '../store/errors.ts';
+import { HELD_BACK_BYTES } from '../store/tail.ts';
 
 /** A part of content in bytes: `start` included, `end` not. */
 export interface ContentPart {
@@ -9,7 +13,7 @@ export interface ContentPart {
 
 /** A reader that can be told which part will be read. */
 export interface AimedReader extends BlobReader {
-  /** Says what will be read, once; what is far ahead is fetched by itself from then on. */
+  /** Says what will be read, once, before it is. */
   aim(part: ContentPart): void;
 }
 
@@ -24,35 +28,65 @@ export interface AheadOptions {
 
 /** Less than this is waited for: a request of its own takes as long. */
 const WORTH_A_REQUEST_MS = 500;
+/** The end of content that is read by itself: an eStargz footer, a table of contents. */
+const MAX_FOOTER_BYTES = 1024 * 1024;
 
 /**
- * A reader of a download that does not wait long for what is far ahead. What it fetches beside cannot be proven:
- * the digest is that of the whole. (Who reads parts, like eStargz and SOCI, proves them itself.) Once the download
- * has got there it is read on.
+ * Does not wait long for what is far ahead. The digest is that of the whole: a part that is fetched beside cannot be
+ * proven, and those who read parts (eStargz, SOCI, parallel fetchers) prove them, or the whole, themselves. Who
+ * goes on to the end (Docker after a break) is another matter: the end is given only by the download, and only if what
+ * was given before is what the download has brought.
  */
-export function aheadReader({ reader, waitMs, fetchPart }: AheadOptions): AimedReader {
+export function aheadReader(options: AheadOptions): AimedReader {
+  const { reader, waitMs, fetchPart } = options;
   let part: ContentPart | undefined;
   let beside: Beside | undefined;
+  let given: Given | undefined;
   let isOpen = true;
+
+  const goesToTheEnd = ({ start, end }: ContentPart): boolean =>
+    end === reader.size && end - start > MAX_FOOTER_BYTES;
   const leave = (): void => {
     beside?.close();
     beside = undefined;
     part = undefined;
   };
+  /** @returns undefined where the download is to be read instead */
+  const readBeside = async (
+    aimed: ContentPart,
+    buffer: Buffer,
+    position: number,
+  ): Promise<number | undefined> => {
+    const limit = goesToTheEnd(aimed) ? aimed.end - HELD_BACK_BYTES : aimed.end;
+    if (position >= limit) return undefined;
+    beside ??= openBeside({ start: position, end: limit }, fetchPart);
+    const bytes = await beside.read(buffer, position);
+    if (bytes === undefined || !isOpen) return undefined;
+    if (goesToTheEnd(aimed)) {
+      given ??= new Given(position);
+      given.add(buffer.subarray(0, bytes));
+    }
+    return bytes;
+  };
+  const readAhead = async (buffer: Buffer, position: number): Promise<number | undefined> => {
+    while (part && isOpen && buffer.length > 0 && waitMs(position) > 0) {
+      if (beside || waitMs(position) > WORTH_A_REQUEST_MS) return await readBeside(part, buffer, position);
+      await soonOrReady(reader, position);
+    }
+    return undefined;
+  };
   return {
     size: reader.size,
     aim: (wanted) => {
       part = wanted;
+      reader.skipTo?.(wanted.start);
     },
     read: async (buffer, position) => {
-      const isFar = (): boolean => part !== undefined && waitMs(position) > (beside ? 0 : WORTH_A_REQUEST_MS);
-      while (isOpen && buffer.length > 0 && isFar()) {
-        beside ??= await openBeside({ start: position, end: part?.end ?? position }, fetchPart);
-        const bytes = isOpen ? await beside?.read(buffer, position) : undefined;
-        if (bytes !== undefined) return bytes;
-        leave(); // it broke, or was not to be had: the download gets there
-      }
-      leave();
+      const bytes = await readAhead(buffer, position);
+      if (bytes !== undefined) return bytes;
+      if (buffer.length > 0) leave();
+      if (given && isOpen) await given.compare(reader);
+      given = undefined;
       return await reader.read(buffer, position);
     },
     close: () => {
@@ -63,28 +97,67 @@ export function aheadReader({ reader, waitMs, fetchPart }: AheadOptions): AimedR
   };
 }
 
+/** Resolves when the position can be read, or when it is time to look again how far it is. */
+async function soonOrReady(reader: BlobReader, position: number): Promise<void> {
+  const abort = new AbortController();
+  const ready = reader.read(EMPTY, position).catch(() => undefined); // told to the read that follows
+  const soon = wait(WORTH_A_REQUEST_MS, undefined, { signal: abort.signal }).catch(() => undefined);
+  await Promise.race([ready, soon]);
+  abort.abort();
+}
+
+const EMPTY = Buffer.alloc(0);
+const COMPARE_BYTES = 256 * 1024;
+
+/** What was given of a part that was fetched beside, to be compared with the download. */
+class Given {
+  readonly #start: number;
+  readonly #hash = createHash('sha256');
+  #end: number;
+
+  constructor(start: number) {
+    this.#start = start;
+    this.#end = start;
+  }
+
+  add(bytes: Buffer): void {
+    this.#hash.update(bytes);
+    this.#end += bytes.length;
+  }
+
+  /** @throws BrokenOffError where the download has brought something else */
+  async compare(reader: BlobReader): Promise<void> {
+    const hash = createHash('sha256');
+    const buffer = Buffer.allocUnsafe(COMPARE_BYTES);
+    for (let position = this.#start; position < this.#end; ) {
+      const bytes = await reader.read(buffer.subarray(0, this.#end - position), position);
+      if (bytes === 0) break;
+      hash.update(buffer.subarray(0, bytes));
+      position += bytes;
+    }
+    if (hash.digest('hex') === this.#hash.digest('hex')) return;
+    throw new BrokenOffError(
+      new Error('a part that was fetched by itself is not what the download has brought'),
+    );
+  }
+}
+
 interface Beside {
   /** @returns undefined where there is no more */
   read(buffer: Buffer, position: number): Promise<number | undefined>;
   close(): void;
 }
 
-async function openBeside(
-  part: ContentPart,
-  fetchPart: AheadOptions['fetchPart'],
-): Promise<Beside | undefined> {
+function openBeside(part: ContentPart, fetchPart: AheadOptions['fetchPart']): Beside {
   const abort = new AbortController();
-  const fetched = await fetchPart(part, abort.signal).catch(() => undefined); // upstream's observer has counted it
-  if (!fetched) {
-    abort.abort();
-    return undefined;
-  }
-  const chunks = fetched[Symbol.asyncIterator]();
+  const opened = fetchPart(part, abort.signal).catch(() => undefined); // upstream's observer has counted it
+  let chunks: AsyncIterator<Buffer> | undefined;
   let rest: Buffer = Buffer.alloc(0);
   let next = part.start;
   return {
     read: async (buffer, position) => {
-      if (position !== next) return undefined;
+      chunks ??= (await opened)?.[Symbol.asyncIterator]();
+      if (!chunks || position !== next) return undefined;
       try {
         while (rest.length === 0) {
           const { value, done } = await chunks.next();

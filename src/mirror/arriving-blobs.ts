@@ -1,8 +1,9 @@
 /** Owns how a blob that is not stored arrives: by a fill, by a running one, or past the store. */
 import type { BlobReader } from '../store/blob-reader.ts';
-import { PartialRefusedError, StorageError } from '../store/errors.ts';
+import { PartialRefusedError, ResizedError, StorageError } from '../store/errors.ts';
 import { FillSources, type OpenInput } from '../store/fill-sources.ts';
 import type { FillStart, Fills } from '../store/fills.ts';
+import { HELD_BACK_BYTES } from '../store/tail.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import { type AimedReader, aheadReader, type ContentPart } from './ahead-reader.ts';
 import type { BlobProofs } from './blob-proofs.ts';
@@ -17,7 +18,6 @@ export interface ArrivingBlobsOptions {
 /** Parts that are fetched beside downloads at a time, of one upstream: whole downloads need connections too. */
 const MAX_PARTS = 16;
 
-const FAILED_HEAD_BYTES = 64 * 1024;
 /** Clients wait 30 s for a head (containerd); upstream has had its 25 s before. */
 const PROOF_PATIENCE_MS = 3_000;
 
@@ -35,6 +35,15 @@ export class ArrivingBlobs {
    * @throws RegistryError, UpstreamError, StoreClosingError; what upstream sent instead, where it is small
    */
   async open(question: BlobQuestion): Promise<OpenBlob | undefined> {
+    try {
+      return await this.#begin(question);
+    } catch (error) {
+      if (!(error instanceof ResizedError)) throw error;
+      return await this.#begin(question); // no head is out yet: the second size is as good as the first
+    }
+  }
+
+  async #begin(question: BlobQuestion): Promise<OpenBlob | undefined> {
     const { fills, proofs } = this.#options;
     const { upstream, repository, digest } = question;
     proofs.refuseAbsent(question);
@@ -48,30 +57,41 @@ export class ArrivingBlobs {
     return start.kind === 'stored' ? undefined : await this.#tail(question, start);
   }
 
-  /** A disk that fails in the middle does not fail its readers: they go on past the store. */
+  /**
+   * A disk that fails in the middle does not fail its readers: they go on past the store, where what they have read
+   * is proven or nothing.
+   */
   withFallback(question: BlobQuestion, reader: BlobReader, failed: () => void): BlobReader {
     let current = reader;
-    let isPassing = false;
+    let other: Promise<BlobReader> | undefined;
     let isOpen = true;
+    const goOn = async (error: StorageError): Promise<BlobReader> => {
+      reader.close();
+      failed();
+      const passing = await this.#pass(question);
+      if (isOpen && passing.size === reader.size) return passing;
+      passing.close();
+      throw error;
+    };
     return {
       size: reader.size,
+      skipTo: (position) => current.skipTo?.(position),
       read: async (buffer, position) => {
+        if (other) current = await other;
         try {
           return await current.read(buffer, position);
         } catch (error) {
-          const isDisk = error instanceof StorageError && isOpen && !isPassing;
+          const isDisk = error instanceof StorageError && isOpen;
           if (!isDisk || this.#options.isOffline()) throw error;
-          isPassing = true;
-          current.close();
-          failed();
-          current = await this.#pass(question);
-          if (!isOpen) current.close();
+          other ??= goOn(error);
+          current = await other;
           return await current.read(buffer, position);
         }
       },
       close: () => {
         isOpen = false;
         current.close();
+        other?.then((passing) => passing.close()).catch(() => undefined); // told to who reads
       },
     };
   }
@@ -86,7 +106,8 @@ export class ArrivingBlobs {
     const reader = this.#readAhead(question, download.reader(), (position) => download.waitMs(position));
     try {
       // Joining another repository's download is no proof for this one.
-      if (!proofs.holds(question)) await proofs.prove(question);
+      const isProven = proofs.holds(question) || (await proofs.prove(question)) !== 'named';
+      if (isProven && start.kind === 'fill') this.#takePart(question, start);
       await untilProvenIfSmall(reader);
     } catch (error) {
       reader.close();
@@ -94,12 +115,18 @@ export class ArrivingBlobs {
     }
     const open = { reader, aim: reader.aim };
     if (start.kind === 'bypass') return { ...open, outcome: 'bypass', source: 'bypass' };
-    const noted = start.ended.then((result) => {
-      if (result === 'stored') proofs.grant(question); // now it can be noted: the content is there
-    });
-    noted.catch(() => undefined); // unnoted, it is asked for again after a restart
     const outcome = start.joined ? 'coalesced' : 'miss';
     return { ...open, outcome, source: 'fill', ended: start.ended };
+  }
+
+  /** Who is proven to hold the content can give it too, and may read it when it is stored. */
+  #takePart(question: BlobQuestion, { sources, ended }: Extract<FillStart, { kind: 'fill' }>): void {
+    const { upstream, repository } = question;
+    sources.add({ upstream: upstream.host, repository }, this.#opener(question));
+    const noted = ended.then((result) => {
+      if (result === 'stored') this.#options.proofs.grant(question); // now it can be noted: the content is there
+    });
+    noted.catch(() => undefined); // unnoted, it is asked for again after a restart
   }
 
   #readAhead(question: BlobQuestion, reader: BlobReader, waitMs: (position: number) => number): AimedReader {
@@ -123,7 +150,8 @@ export class ArrivingBlobs {
       this.#parts.set(upstream.host, (this.#parts.get(upstream.host) ?? 1) - 1);
     };
     signal.addEventListener('abort', over, { once: true });
-    const download = await upstream.client.download(repository, digest, { from: start, to: end, signal });
+    const wanted = { from: start, to: end, signal, lane: 'part' } as const;
+    const download = await upstream.client.download(repository, digest, wanted);
     return download && download.size === size ? download.chunks : undefined;
   }
 
@@ -139,25 +167,28 @@ export class ArrivingBlobs {
 
   #opener(question: BlobQuestion): OpenInput {
     const { upstream, repository, digest } = question;
-    return async (options) => {
+    return async ({ from, signal, purpose }) => {
       try {
-        const download = await upstream.client.download(repository, digest, options);
+        const lane = LANES[purpose];
+        const download = await upstream.client.download(repository, digest, { from, signal, lane });
         if (download) this.#options.proofs.grant(question);
         return download;
       } catch (error) {
-        const isRefusal = error instanceof UpstreamError && error.reason === 'bad-answer' && options.from > 0;
+        const isRefusal = error instanceof UpstreamError && error.reason === 'bad-answer' && from > 0;
         throw isRefusal ? new PartialRefusedError(error) : error;
       }
     };
   }
 }
 
+const LANES = { fill: 'blob', passage: 'past', again: 'fresh' } as const;
+
 /**
  * Of small content nothing can be shown before it is proven: then the head can wait for that too, and wrong content
  * is an error with a status instead of a broken response.
  */
 async function untilProvenIfSmall(reader: BlobReader): Promise<void> {
-  if (reader.size === undefined || reader.size > FAILED_HEAD_BYTES) return;
+  if (reader.size === undefined || reader.size > HELD_BACK_BYTES) return;
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, PROOF_PATIENCE_MS);
   const proven = reader.read(EMPTY, 0);

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { DiskStore, StoreObserver } from './disk-store.ts';
 import { PartialRefusedError, StorageError } from './errors.ts';
-import type { FillInput, FillSources } from './fill-sources.ts';
+import { type FillInput, type FillSources, type OpenOptions, openDroppable } from './fill-sources.ts';
 import type { Layout } from './layout.ts';
 import type { Reservation } from './ledger.ts';
 
@@ -134,8 +134,11 @@ async function openInput(
   signal: AbortSignal,
 ): Promise<FillInput | undefined> {
   try {
-    const input = await sources.open({ from: taken.found, signal });
-    if (!input || input.size === undefined || input.size >= taken.found) return input;
+    const open = (options: OpenOptions) => sources.open(options);
+    const opened = await openDroppable(open, { from: taken.found, signal, purpose: 'fill' });
+    const size = opened?.input.size;
+    if (size === undefined || size >= taken.found) return opened?.input;
+    opened?.drop();
   } catch (error) {
     if (!(error instanceof PartialRefusedError)) throw error;
   }
@@ -143,7 +146,7 @@ async function openInput(
     throw new StorageError('emptying a partial file', error);
   });
   taken.found = 0;
-  return await sources.open({ from: 0, signal });
+  return await sources.open({ from: 0, signal, purpose: 'fill' });
 }
 
 /** Where not even looking works, a download would find no place either. */

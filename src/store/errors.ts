@@ -46,6 +46,30 @@ export class StorageError extends Error {
   }
 }
 
+/** The budget has no room for content that turned out larger: the disk is all right. */
+export class NoRoomError extends StorageError {
+  constructor() {
+    super('growing a fill', new Error('it is larger than what the budget has left'));
+    this.name = 'NoRoomError';
+  }
+}
+
+/** The content is asked for once more, and is announced with another size: who has told the first one must not go on. */
+export class ResizedError extends Error {
+  constructor(cause: unknown) {
+    super('the content has another size than was announced first', { cause });
+    this.name = 'ResizedError';
+  }
+}
+
+/** What a reader was shown of unproven content cannot be gone on with: not even with the same content from elsewhere. */
+export class BrokenOffError extends Error {
+  constructor(cause: unknown) {
+    super('the content broke off before it was proven', { cause });
+    this.name = 'BrokenOffError';
+  }
+}
+
 /** The store is closing: what runs is kept for the next start. */
 export class StoreClosingError extends Error {
   constructor() {

@@ -13,8 +13,8 @@ export interface OpenOptions {
   /** offset in bytes */
   from: number;
   signal: AbortSignal;
-  /** whether to use a connection that nothing has used before: the last one brought wrong content */
-  isAfresh?: boolean;
+  /** `again`: the last download brought wrong content, so it comes over a connection that nothing has used before */
+  purpose: 'fill' | 'passage' | 'again';
 }
 
 /** Asks upstream for the content from an offset on; undefined where upstream has no such content. */
@@ -23,17 +23,41 @@ export type OpenInput = (options: OpenOptions) => Promise<FillInput | undefined>
 /** More than this many are not remembered: one that works is enough. */
 const MAX_SOURCES = 8;
 
+/** An opened input that can be given up before it is read. */
+export interface OpenedInput {
+  input: FillInput;
+  /** ends its connection: what is not read to its end would keep it for ever */
+  drop: () => void;
+}
+
+/**
+ * Opens an input that can be given up by itself.
+ * @returns undefined where upstream has no such content
+ * @throws what `open` throws
+ */
+export async function openDroppable(
+  open: OpenInput,
+  { signal, ...options }: OpenOptions,
+): Promise<OpenedInput | undefined> {
+  const abort = new AbortController();
+  const input = await open({ ...options, signal: AbortSignal.any([signal, abort.signal]) });
+  return input && { input, drop: () => abort.abort(new Error('other content is used')) };
+}
+
 /** The first source is asked for all. Another one goes on where it fails for good, or has sent what is wrong. */
 export class FillSources {
   readonly #sources = new Map<string, OpenInput>();
+  /** the first source, as one word */
+  readonly origin: string;
 
   constructor(origin: FillOrigin, open: OpenInput) {
+    this.origin = keyOf(origin);
     this.add(origin, open);
   }
 
-  /** Somebody else asks for the same content, by another way. */
-  add({ upstream, repository }: FillOrigin, open: OpenInput): void {
-    if (this.#sources.size < MAX_SOURCES) this.#sources.set(`${upstream}/${repository}`, open);
+  /** Somebody else may have the same content, by another way. */
+  add(origin: FillOrigin, open: OpenInput): void {
+    if (this.#sources.size < MAX_SOURCES) this.#sources.set(keyOf(origin), open);
   }
 
   /** Asks the first source. @throws what it throws */
@@ -49,11 +73,11 @@ export class FillSources {
   async openAgain(signal: AbortSignal): Promise<FillInput | undefined> {
     const [first, ...others] = this.#sources.values();
     for (const open of others) {
-      const input = await open({ from: 0, signal, isAfresh: true }).catch(() => undefined); // the first is left
+      const input = await open({ from: 0, signal, purpose: 'again' }).catch(() => undefined); // the first is left
       if (input) return input;
       signal.throwIfAborted();
     }
-    return await first?.({ from: 0, signal, isAfresh: true });
+    return await first?.({ from: 0, signal, purpose: 'again' });
   }
 
   /**
@@ -91,10 +115,15 @@ export class FillSources {
     for (const [key, open] of this.#sources) {
       if (tried.has(key)) continue;
       tried.add(key);
-      const input = await open({ from, signal }).catch(() => undefined); // the first failure is the one to tell
+      const opened = await openDroppable(open, { from, signal, purpose: 'fill' }).catch(() => undefined); // the first failure is told
       signal.throwIfAborted();
-      if (input && input.size === size) return input;
+      if (opened?.input.size === size) return opened?.input;
+      opened?.drop();
     }
     return undefined;
   }
+}
+
+function keyOf({ upstream, repository }: FillOrigin): string {
+  return `${upstream}/${repository}`;
 }

@@ -7,6 +7,7 @@ import type { BlobReader } from './blob-reader.ts';
 import {
   DigestMismatchError,
   isWrongContent,
+  NoRoomError,
   OversizeError,
   StorageError,
   StoreClosingError,
@@ -59,6 +60,8 @@ export class Fill {
   #hashTaken: Hash;
   #hashWritten: Hash;
   #frontier = 0;
+  /** what is received now and may not fit */
+  #unfit: Buffer = Buffer.alloc(0);
   #isPassedOn = false;
   #isRunning = true;
 
@@ -162,10 +165,7 @@ export class Fill {
   async #fetchAgain(wrong: unknown): Promise<void> {
     const { openAgain, discarded, makeRoom, abort, file, onWritten } = this.#options;
     discarded(wrong);
-    const input = await openAgain(abort.signal);
-    if (!input) throw wrong;
-    if (!(await makeRoom(input.size ?? 0))) throw noRoom();
-    this.#tail.restart(input.size, wrong); // before the file changes: a reader must not mix the two
+    this.#tail.restart(this.#tail.size, wrong); // before the file changes: a reader must not mix the two
     await file.truncate(0).catch((error: unknown) => {
       throw new StorageError('emptying a fill', error);
     });
@@ -173,6 +173,10 @@ export class Fill {
     this.#frontier = 0;
     this.#hash = hashFor(this.digest);
     this.#hashWritten = this.#hash.copy();
+    const input = await openAgain(abort.signal);
+    if (!input) throw wrong;
+    if (input.size !== this.#tail.size) this.#tail.restart(input.size, wrong);
+    if (!(await makeRoom(input.size ?? 0))) throw new NoRoomError();
     await this.#fetch(input);
   }
 
@@ -197,7 +201,9 @@ export class Fill {
         () => false,
         () => true,
       );
-      if (isRefused && error instanceof StorageError) this.#passOn(input, chunks, writer.unwritten);
+      const unfit = error instanceof NoRoomError ? [this.#unfit] : [];
+      const rest = [...(isRefused ? writer.unwritten : []), ...unfit];
+      if (error instanceof StorageError) await this.#passOn(input, chunks, rest);
       if (!this.#isPassedOn) await chunks.return?.();
       throw error;
     }
@@ -209,6 +215,7 @@ export class Fill {
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
       const chunk = next.value;
       received += chunk.length;
+      this.#unfit = chunk;
       await this.#fit(received);
       this.#pace.arrived(chunk.length);
       this.#hash.update(chunk);
@@ -222,20 +229,30 @@ export class Fill {
     const { size } = this.#tail;
     if (size !== undefined) {
       if (received > size) throw new OversizeError(this.digest, size);
-    } else if (!(await this.#options.makeRoom(received))) throw noRoom();
+    } else if (!(await this.#options.makeRoom(received))) throw new NoRoomError();
   }
 
   /**
-   * The disk refuses in the middle. Who reads gets what the file has, and from there on what passes by. Where the
-   * rest of the file must not be shown yet (the last bytes), or nobody reads, the download ends.
+   * The disk takes no more in the middle. Who reads gets what the file has, and from there on what passes by; the
+   * part of the file that must not be shown yet goes along.
    */
-  #passOn({ size }: FillInput, chunks: AsyncIterator<Buffer>, window: Buffer[]): void {
-    const isShown = size !== undefined && this.#tail.released === this.#frontier;
-    if (!isShown || this.#tail.readers === 0) return;
+  async #passOn({ size }: FillInput, chunks: AsyncIterator<Buffer>, rest: readonly Buffer[]): Promise<void> {
+    if (this.#tail.readers === 0 || rest.length === 0) return;
+    const start = this.#tail.released;
+    const unshown = await this.#readUnshown(start).catch(() => undefined); // the disk cannot even be read
+    if (!unshown) return;
     this.#isPassedOn = true;
-    const { abort, digest } = this.#options;
-    const start = { digest, size, start: this.#frontier, hash: this.#hashWritten, window, chunks, abort };
-    this.#tail.handOver(this.#options.pass(start));
+    const { abort, digest, pass } = this.#options;
+    const window = { start, chunks: [unshown, ...rest], hash: this.#hashWritten, hashedUpTo: this.#frontier };
+    this.#tail.handOver(pass({ digest, size, window, chunks, abort }));
+  }
+
+  async #readUnshown(start: number): Promise<Buffer> {
+    const unshown = Buffer.alloc(this.#frontier - start);
+    for (let read = 0; read < unshown.length; ) {
+      read += await this.#readFile(unshown.subarray(read), start + read, unshown.length - read);
+    }
+    return unshown;
   }
 
   async #readFile(buffer: Buffer, position: number, length: number): Promise<number> {
@@ -256,8 +273,4 @@ export class Fill {
   async #closeIfUnused(): Promise<void> {
     if (!this.#isRunning && this.#tail.readers === 0) await this.#options.file.close();
   }
-}
-
-function noRoom(): StorageError {
-  return new StorageError('growing a fill', new Error('it is larger than what the budget has left'));
 }

@@ -1,7 +1,7 @@
 /** Owns the running downloads: one per digest, joined by whoever asks while it runs. */
 import type { Digest } from '../oci/digest.ts';
 import { type Beginning, type BeginOptions, beginFill, type FillParts } from './begin-fill.ts';
-import { isWrongContent, StorageError, StoreClosingError } from './errors.ts';
+import { isWrongContent, NoRoomError, StorageError, StoreClosingError } from './errors.ts';
 import { Fill } from './fill.ts';
 import { FillSources, type OpenInput } from './fill-sources.ts';
 import type { FillOrigin } from './partials.ts';
@@ -21,6 +21,7 @@ export interface FillRequest {
 interface RunningFill {
   fill: Fill;
   ended: Promise<FillResult>;
+  /** for whoever joins, once it is known to be let in */
   sources: FillSources;
 }
 
@@ -44,7 +45,6 @@ const MAX_RUNNING = 1024;
 interface Starting {
   start: Promise<FillStart>;
   origin: FillOrigin;
-  sources: FillSources;
   abort: AbortController;
 }
 
@@ -103,10 +103,7 @@ export class Fills {
   async begin(request: FillRequest): Promise<FillStart & { joined: boolean }> {
     const { digest, origin, open } = request;
     const running = this.#running.get(digest);
-    if (running && !running.fill.hasFailed) {
-      running.sources.add(origin, open);
-      return { kind: 'fill', ...running, joined: true };
-    }
+    if (running && !running.fill.hasFailed) return { kind: 'fill', ...running, joined: true };
     if (running) {
       // It is being cleared away. Whatever began meanwhile is joined: two fills must never share a file.
       await running.ended;
@@ -120,7 +117,7 @@ export class Fills {
     const abort = new AbortController();
     const sources = new FillSources(origin, open);
     const start = this.#start(request, sources, abort).finally(() => this.#starting.delete(digest));
-    this.#starting.set(digest, { start, origin, sources, abort });
+    this.#starting.set(digest, { start, origin, abort });
     return { ...(await start), joined: false };
   }
 
@@ -132,6 +129,7 @@ export class Fills {
     this.#isClosing = true;
     const stopAll = (): void => {
       for (const { abort } of this.#starting.values()) abort.abort(new StoreClosingError());
+      this.passages.close();
       for (const { fill } of this.#running.values()) fill.stop();
     };
     if (deadline.aborted) stopAll();
@@ -147,12 +145,11 @@ export class Fills {
    * Trouble that is the whole upstream's is shared: else each repository would wait for it after the other.
    */
   async #join(starting: Starting, request: FillRequest): Promise<FillStart & { joined: boolean }> {
-    const { start, origin, sources } = starting;
+    const { start, origin } = starting;
     const isSame =
       origin.upstream === request.origin.upstream && origin.repository === request.origin.repository;
     try {
       const started = await start;
-      if (started.kind !== 'absent') sources.add(request.origin, request.open);
       if (isSame || started.kind !== 'absent') return { ...started, joined: true };
     } catch (error) {
       const isShared = origin.upstream === request.origin.upstream && !request.isAboutRepository(error);
@@ -215,13 +212,16 @@ export class Fills {
   async #finish(fill: Fill, { file, reservation }: FillParts, notes: SyncedNotes): Promise<FillResult> {
     const { store, observer } = this.#options;
     try {
-      const size = await fill.proven;
-      await notes.end();
+      const size = await fill.proven
+        .finally(() => notes.end())
+        .catch((error: unknown) => {
+          if (error instanceof StorageError && !(error instanceof NoRoomError)) observer.storageFailed(error);
+          throw error;
+        });
       await store.promote(fill.digest, file, size);
       observer.fillEnded('stored');
       return 'stored';
     } catch (error) {
-      await notes.end().catch(() => undefined); // the fill has failed already, or by this
       return await this.#abandon(fill, error);
     } finally {
       reservation.release();

@@ -1,7 +1,8 @@
 /** Owns how fast content arrives, for guessing how long one would wait for more of it. */
 
-/** Before anything has arrived: a slow line, so that what is far is not waited for. */
+/** Before enough has arrived to tell (it comes in bursts): a slow line, so that what is far is not waited for. */
 const ASSUMED_BYTES_PER_MS = 1024;
+const TELLING_MS = 250;
 
 /** A guess from all that has arrived since the start: good enough to tell half a second from ten. */
 export class Pace {
@@ -22,7 +23,7 @@ export class Pace {
   waitMs(bytes: number): number {
     if (bytes <= 0) return 0;
     const elapsedMs = this.#startedAtMs === undefined ? 0 : this.#now() - this.#startedAtMs;
-    const bytesPerMs = elapsedMs > 0 ? this.#bytes / elapsedMs : ASSUMED_BYTES_PER_MS;
+    const bytesPerMs = elapsedMs >= TELLING_MS ? this.#bytes / elapsedMs : ASSUMED_BYTES_PER_MS;
     return bytes / bytesPerMs;
   }
 }

@@ -1,5 +1,5 @@
 /** Owns the partial files that no fill is working on: found at start, or left by a fill that could not end. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, unlinkSync } from 'node:fs';
 import { readdir, readFile, rename, stat, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../oci/digest.ts';
@@ -38,6 +38,7 @@ export class Partials {
   readonly #kept = new Map<Digest, { bytes: number; atMs: number }>();
   readonly #now: () => number;
   readonly #bootId: () => string | undefined;
+  #sequence = 0;
 
   /** @param bootId of the machine's present run, undefined where it has no name */
   constructor(layout: Layout, ledger: Ledger, now: () => number, bootId = readBootId) {
@@ -96,7 +97,13 @@ export class Partials {
     if (!oldest || oldest[1].atMs > beforeMs) return 0;
     const [digest] = oldest;
     const bytes = this.take(digest);
-    await this.#unlink(digest);
+    this.#ledger.found(bytes);
+    this.#ledger.deleting(bytes);
+    try {
+      await unlinkIfThere(this.#moveAway(digest));
+    } finally {
+      this.#ledger.deleted(bytes);
+    }
     return bytes;
   }
 
@@ -120,6 +127,14 @@ export class Partials {
   async promote(digest: Digest, target: string): Promise<void> {
     await rename(this.#layout.partial(digest), target);
     await unlinkIfThere(this.#layout.partialNote(digest));
+  }
+
+  /** Before anything is awaited: a fill that begins now makes a new file, and a new note, of the same names. */
+  #moveAway(digest: Digest): string {
+    const old = `${this.#layout.partial(digest)}.old-${this.#sequence++}`;
+    ifThere(() => unlinkSync(this.#layout.partialNote(digest)));
+    ifThere(() => renameSync(this.#layout.partial(digest), old));
+    return old;
   }
 
   async #unlink(digest: Digest): Promise<void> {
@@ -163,6 +178,14 @@ function readBootId(): string | undefined {
 function isNoteOf(names: ReadonlySet<string>, name: string): boolean {
   const partial = name.replace(/\.json$/, '');
   return partial !== name && names.has(partial) && digestOfPartial(partial) !== undefined;
+}
+
+function ifThere(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
 }
 
 async function unlinkIfThere(path: string): Promise<void> {

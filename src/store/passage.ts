@@ -1,39 +1,39 @@
 /** Owns one download that passes by the store: a window of it in memory, for the readers that are there at once. */
-import type { Hash } from 'node:crypto';
 import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { DigestMismatchError, isWrongContent, OversizeError } from './errors.ts';
 import { Pace } from './pace.ts';
-import { PassingWindow } from './passing-window.ts';
+import { PassingWindow, type WindowStart } from './passing-window.ts';
 import { releasedBelow } from './tail.ts';
+import { WakeUp } from './wake-up.ts';
 
 /** Where a passage begins: with what is in memory already, and how it goes on. */
 export interface PassageStart {
   digest: Digest;
   /** of the whole content in bytes, undefined where upstream does not say */
   size: number | undefined;
-  /** offset of the window's first byte */
-  start: number;
-  /** of all that lies before it */
-  hash: Hash;
-  window: readonly Buffer[];
+  window: WindowStart;
   /** what follows the window; undefined: it is asked for when a reader gets there */
   chunks: AsyncIterator<Buffer> | undefined;
   /** ends the download */
   abort: AbortController;
 }
 
+export type PassageEnd = 'passed' | 'left' | { error: unknown };
+
 export interface PassageSurroundings {
-  /** asks upstream for the content from an offset on, from another connection where the last was wrong */
+  /** asks upstream for the content from an offset on, over another connection where the last brought what is wrong */
   open: (from: number, signal: AbortSignal, isAfresh: boolean) => Promise<AsyncIterator<Buffer>>;
-  /** what the window may hold now, bytes; more than is held back */
-  windowBytes: () => number;
-  /** makes the passage of those who were left behind */
-  split: (start: PassageStart) => Passage;
+  /** whether a window of so many bytes may grow */
+  mayGrow: (bytes: number) => boolean;
+  /** told of each change of what the window holds */
+  holds: (moreBytes: number) => void;
+  /** makes the passage of those who are left behind; undefined where there are too many */
+  split: (start: PassageStart) => Passage | undefined;
   discarded: (wrong: unknown) => void;
-  /** nobody reads it any more, or it cannot go on */
-  ended: (passage: Passage, result: 'passed' | 'left' | { error: unknown }) => void;
-  /** how long those who keep pace wait for one who does not; resolves then, or when the signal is aborted */
+  /** nobody reads it any more, or it has come to its end */
+  ended: (passage: Passage, end: PassageEnd) => void;
+  /** resolves when those who keep pace have waited long enough for who does not, or when the signal is aborted */
   patience: (signal: AbortSignal) => Promise<unknown>;
   now: () => number;
 }
@@ -44,9 +44,11 @@ interface Member {
   position: number;
   isOpen: boolean;
   hasRead: boolean;
-  /** set while it waits for more */
-  wake: (() => void) | undefined;
+  more: WakeUp;
 }
+
+/** An upstream connection that nobody draws from for so long is given back; it is opened again where it stopped. */
+const PARK_AFTER_MS = 2_000;
 
 /**
  * Goes at the pace of its fastest reader. One that falls back by more than the window goes on in a passage of its
@@ -61,23 +63,23 @@ export class Passage {
   readonly #abort: AbortController;
   readonly #pace: Pace;
   #chunks: AsyncIterator<Buffer> | undefined;
-  #advancing: Promise<void> | undefined;
+  #isPumping = false;
+  #parking: NodeJS.Timeout | undefined;
   #roomMade: (() => void) | undefined;
   #ended: 'proven' | { error: unknown } | undefined;
   #mayAskAgain: boolean;
 
-  constructor(
-    { digest, size, start, hash, window, chunks, abort }: PassageStart,
-    around: PassageSurroundings,
-  ) {
+  constructor({ digest, size, window, chunks, abort }: PassageStart, around: PassageSurroundings) {
     this.digest = digest;
     this.size = size;
     this.#around = around;
     this.#pace = new Pace(around.now);
-    this.#window = new PassingWindow(start, hash, window);
+    this.#window = new PassingWindow(window);
     this.#chunks = chunks;
     this.#abort = abort;
-    this.#mayAskAgain = start === 0;
+    this.#mayAskAgain = window.start === 0;
+    around.holds(this.#window.bytes);
+    this.#parkLater();
   }
 
   /** whether it can still be read from its first byte */
@@ -96,10 +98,13 @@ export class Passage {
 
   /** @param position where it begins; not before the window */
   reader(position = 0): BlobReader {
-    const own: Member = { passage: this, position, isOpen: true, hasRead: false, wake: undefined };
+    const own: Member = { passage: this, position, isOpen: true, hasRead: false, more: new WakeUp() };
     this.#members.add(own);
     return {
       size: this.size,
+      skipTo: (start) => {
+        own.position = Math.max(own.position, start);
+      },
       read: async (buffer, at) => {
         if (at < own.position) throw new Error(`content that passes by cannot be read again from ${at}`);
         own.position = at;
@@ -107,13 +112,15 @@ export class Passage {
           if (!own.isOpen) throw new Error('the reader was closed');
           const bytes = own.passage.#take(own, buffer);
           if (bytes !== undefined) return bytes;
-          await own.passage.#wait(own);
+          const more = own.more.wait();
+          own.passage.#pump();
+          await more;
         }
       },
       close: () => {
         if (!own.isOpen) return;
         own.isOpen = false;
-        own.wake?.();
+        own.more.wake();
         own.passage.#leave(own);
       },
     };
@@ -135,74 +142,73 @@ export class Passage {
     return undefined;
   }
 
-  async #wait(own: Member): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      own.wake = resolve;
-    });
-    this.#advancing ??= this.#advance();
-    await woken;
-    own.wake = undefined;
+  /** Brings content until the window is full and nobody waits for more. */
+  #pump(): void {
+    if (this.#isPumping || this.#ended !== undefined) return;
+    this.#isPumping = true;
+    clearTimeout(this.#parking);
+    this.#bringAll()
+      .catch((error: unknown) => this.#end({ error }))
+      .finally(() => {
+        this.#isPumping = false;
+        this.#wakeAll(); // who began to wait meanwhile looks again
+        if (this.#ended === undefined) this.#parkLater();
+      });
   }
 
-  /** Brings more, or the end. Never rejects. */
-  async #advance(): Promise<void> {
-    try {
-      if (!(await this.#makeRoom())) return this.#advanced();
-      this.#chunks ??= await this.#around.open(this.#window.end, this.#abort.signal, false);
-      const next = await this.#chunks.next();
-      if (next.done) this.#prove();
-      else this.#receive(next.value);
-    } catch (error) {
-      if (isWrongContent(error) && this.#mayAskAgain) await this.#askAgain(error);
-      else this.#end({ error });
+  async #bringAll(): Promise<void> {
+    while (this.#ended === undefined && (await this.#makeRoom())) {
+      try {
+        await this.#bringMore();
+      } catch (error) {
+        if (!isWrongContent(error) || !this.#mayAskAgain) throw error;
+        await this.#askAgain(error);
+      }
+      this.#wakeAll();
     }
-    this.#advanced();
   }
 
-  #advanced(): void {
-    this.#advancing = undefined;
-    for (const { wake } of this.#members) wake?.();
-  }
-
-  #receive(chunk: Buffer): void {
+  async #bringMore(): Promise<void> {
+    this.#chunks ??= await this.#around.open(this.#window.end, this.#abort.signal, false);
+    const { done, value: chunk } = await this.#chunks.next();
+    if (done) {
+      const found = digestOfHash(algorithmOf(this.digest), this.#window.hashAtEnd());
+      if (found !== this.digest) throw new DigestMismatchError(this.digest, found, this.#window.end);
+      this.#end('proven');
+      return;
+    }
     this.#pace.arrived(chunk.length);
     this.#window.push(chunk);
+    this.#around.holds(chunk.length);
     if (this.size !== undefined && this.#window.end > this.size)
       throw new OversizeError(this.digest, this.size);
   }
 
-  #prove(): void {
-    const found = digestOfHash(algorithmOf(this.digest), this.#window.hashAtEnd());
-    if (found !== this.digest) throw new DigestMismatchError(this.digest, found, this.#window.end);
-    this.#end('proven');
-  }
-
-  /** Wrong content of which nobody has seen a byte is asked for once more. */
+  /** Wrong content of which nobody has seen a byte is asked for once more. @throws `wrong` where somebody has */
   async #askAgain(wrong: unknown): Promise<void> {
     this.#mayAskAgain = false;
     this.#around.discarded(wrong);
     const isUnseen = this.#window.start === 0 && [...this.#members].every(({ hasRead }) => !hasRead);
-    if (!isUnseen) return this.#end({ error: wrong });
-    try {
-      await this.#chunks?.return?.();
-      this.#window.restart(hashFor(this.digest));
-      this.#chunks = await this.#around.open(0, this.#abort.signal, true);
-    } catch (error) {
-      this.#end({ error });
-    }
+    if (!isUnseen) throw wrong;
+    // Before anything is awaited: who reads meanwhile must not see what is wrong.
+    this.#around.holds(-this.#window.bytes);
+    this.#window.restart(hashFor(this.digest));
+    const before = this.#chunks;
+    this.#chunks = undefined;
+    await before?.return?.();
+    this.#chunks = await this.#around.open(0, this.#abort.signal, true);
   }
 
   /**
    * Drops what everyone has read; waits a moment for who is slow; then leaves the slow behind.
-   * @returns false where those who waited for more have left meanwhile
+   * @returns false where the window is full and nobody waits for more
    */
   async #makeRoom(): Promise<boolean> {
     for (let isPatient = true; ; isPatient = false) {
-      this.#window.dropBefore(this.#slowest());
-      if (![...this.#members].some(({ wake }) => wake !== undefined)) return false;
-      if (this.#window.bytes < this.#around.windowBytes()) return true;
-      if (isPatient) await this.#someRoom();
-      else if (!this.#leaveBehind()) return true;
+      this.#around.holds(-this.#window.dropBefore(this.#slowest()));
+      if (this.#around.mayGrow(this.#window.bytes)) return true;
+      if (![...this.#members].some(({ more }) => more.isAwaited)) return false;
+      if (isPatient || !this.#leaveBehind()) await this.#someRoom();
     }
   }
 
@@ -221,21 +227,22 @@ export class Passage {
     this.#abort.signal.throwIfAborted();
   }
 
+  /** @returns whether anyone was left behind */
   #leaveBehind(): boolean {
     const { start, end } = this.#window;
     const far = Math.max((start + end) / 2, this.#slowest());
-    const slow = [...this.#members].filter(({ position, wake }) => wake === undefined && position <= far);
+    const slow = [...this.#members].filter(({ position, more }) => !more.isAwaited && position <= far);
     if (slow.length === 0) return false;
     const { digest, size } = this;
+    const window = this.#window.snapshot();
     const next = this.#around.split({
       digest,
       size,
-      start,
-      hash: this.#window.hashAtStart(),
-      window: this.#window.chunks(),
+      window,
       chunks: undefined,
       abort: new AbortController(),
     });
+    if (!next) return false;
     for (const member of slow) {
       this.#members.delete(member);
       next.#members.add(member);
@@ -244,13 +251,25 @@ export class Passage {
     return true;
   }
 
+  /** Slow and stalled readers hold memory, and no connection that others need. */
+  #parkLater(): void {
+    this.#parking = setTimeout(() => {
+      this.#chunks?.return?.().catch(() => undefined); // given up: how it ends is of no interest
+      this.#chunks = undefined;
+    }, PARK_AFTER_MS).unref();
+  }
+
   #leave(own: Member): void {
     this.#members.delete(own);
     this.#roomMade?.();
     if (this.#members.size > 0) return;
-    this.#abort.abort(new Error('nobody reads it any more'));
+    const error = new Error('nobody reads it any more');
+    this.#abort.abort(error);
+    clearTimeout(this.#parking);
+    this.#around.holds(-this.#window.bytes);
+    this.#window.restart(hashFor(this.digest));
     if (this.#ended === undefined) this.#around.ended(this, 'left');
-    this.#ended ??= { error: new Error('nobody reads it any more') };
+    this.#ended = { error };
   }
 
   #end(ended: 'proven' | { error: unknown }): void {
@@ -258,5 +277,9 @@ export class Passage {
     this.#ended = ended;
     if (ended !== 'proven') this.#abort.abort(ended.error);
     this.#around.ended(this, ended === 'proven' ? 'passed' : ended);
+  }
+
+  #wakeAll(): void {
+    for (const { more } of this.#members) more.wake();
   }
 }

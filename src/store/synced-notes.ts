@@ -38,7 +38,8 @@ export class SyncedNotes {
   begin(found: number, size: number | undefined): void {
     this.#written = found;
     this.#isWorthIt = size !== undefined && size > NOTE_FROM_BYTES;
-    this.#enqueue(() => this.#note(0));
+    this.#asked = found;
+    this.#enqueue(() => (found > 0 ? this.#sync(found) : this.#note(0)));
   }
 
   /** @param bytes less than 0 where the file begins anew */

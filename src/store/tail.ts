@@ -1,7 +1,8 @@
 /** Owns what the readers of a fill may see: how far its content is released, and who waits for more. */
 import type { BlobReader } from './blob-reader.ts';
-import { StorageError } from './errors.ts';
+import { BrokenOffError, ResizedError, StorageError } from './errors.ts';
 import type { Passage } from './passage.ts';
+import { WakeUp } from './wake-up.ts';
 
 /**
  * The last bytes are held back until the digest is proven: a response never completes with wrong content, and
@@ -24,11 +25,13 @@ export interface TailOptions {
 }
 
 interface OpenReader {
+  /** as it was announced to this one */
+  size: number | undefined;
   /** the download that its bytes come from: content of two is never mixed */
   attempt: number;
   hasRead: boolean;
   isOpen: boolean;
-  wake: (() => void) | undefined;
+  more: WakeUp;
   /** where it goes on when the disk has refused the rest */
   onward: BlobReader | undefined;
 }
@@ -82,13 +85,13 @@ export class Tail {
   }
 
   /**
-   * The content was wrong and is fetched once more: who has seen none of it goes on waiting, the others are told.
+   * The content was wrong and is fetched once more: who has seen none of it goes on waiting, unless it was promised
+   * another size; the others are told.
    * @param size of the content as it is announced now
    */
   restart(size: number | undefined, wrong: unknown): void {
     this.#attempt += 1;
     this.#wrong = wrong;
-    if (size !== this.#size) for (const reader of this.#readers) reader.hasRead = true; // it has told its client
     this.#size = size;
     this.#released = 0;
     this.#wakeAll();
@@ -101,22 +104,23 @@ export class Tail {
 
   reader(): BlobReader {
     const own: OpenReader = {
+      size: this.#size,
       attempt: this.#attempt,
       hasRead: false,
       isOpen: true,
-      wake: undefined,
+      more: new WakeUp(),
       onward: undefined,
     };
     this.#readers.add(own);
     return {
-      size: this.#size,
+      size: own.size,
       read: (buffer, position) => this.#read(own, buffer, position),
       close: () => {
         if (!own.isOpen) return;
         own.isOpen = false;
         this.#readers.delete(own);
         own.onward?.close();
-        own.wake?.();
+        own.more.wake();
         this.#options.left();
       },
     };
@@ -134,11 +138,9 @@ export class Tail {
       } else if (this.#ended === 'complete') {
         return 0;
       } else if (this.#ended) {
-        throw this.#ended.error;
+        throw this.#failureFor(own, this.#ended.error);
       } else {
-        await new Promise<void>((resolve) => {
-          own.wake = resolve;
-        });
+        await own.more.wait();
       }
     }
   }
@@ -154,17 +156,24 @@ export class Tail {
       return bytes;
     } catch (error) {
       if (attempt !== this.#attempt && error instanceof StorageError) return undefined;
-      throw error;
+      throw this.#failureFor(own, error);
     }
+  }
+
+  /** Where the disk fails, who has seen nothing, or what is proven, can go on with the content from elsewhere. */
+  #failureFor({ hasRead }: OpenReader, error: unknown): unknown {
+    const mayGoOn = !hasRead || this.#ended === 'complete';
+    return error instanceof StorageError && !mayGoOn ? new BrokenOffError(error) : error;
   }
 
   #follow(own: OpenReader): void {
     if (own.attempt === this.#attempt) return;
     if (own.hasRead) throw this.#wrong;
+    if (own.size !== this.#size) throw new ResizedError(this.#wrong);
     own.attempt = this.#attempt;
   }
 
   #wakeAll(): void {
-    for (const reader of this.#readers) reader.wake?.();
+    for (const { more } of this.#readers) more.wake();
   }
 }

@@ -2,7 +2,7 @@
 import { transportFailure, UpstreamError } from './errors.ts';
 import { contentSize } from './redirects.ts';
 import { pause, pauseMs, withRetries } from './retry.ts';
-import { type Answer, destroyBody } from './transport.ts';
+import { type Answer, type BlobLane, destroyBody } from './transport.ts';
 
 export interface Download {
   /** of the whole blob in bytes, undefined where upstream does not say */
@@ -18,8 +18,7 @@ export interface WantedBlob {
   /** where it ends (excluded); undefined: with the blob. An upstream that knows no ranges is then an error */
   to?: number | undefined;
   signal: AbortSignal;
-  /** whether connections are used that nothing has used before */
-  isAfresh?: boolean | undefined;
+  lane: BlobLane;
 }
 
 export interface DownloadOptions extends WantedBlob {
@@ -43,10 +42,13 @@ export interface DownloadOptions extends WantedBlob {
  * @throws UpstreamError
  */
 export async function openDownload(options: DownloadOptions): Promise<Download | undefined> {
-  const { retries, signal, from, answerDeadlineMs } = options;
+  const { retries, signal, from, answerDeadlineMs, now } = options;
   // Whoever waits for the head waits for all attempts together: clients give up after 30 s (containerd).
   const until = AbortSignal.any([signal, AbortSignal.timeout(answerDeadlineMs)]);
-  const first = await withRetries(retries, until, () => openAt(options, from, undefined, undefined));
+  const untilMs = now() + answerDeadlineMs;
+  const first = await withRetries(retries, until, () =>
+    openAt(options, from, undefined, Math.max(1, untilMs - now())),
+  );
   return first && { size: first.size, chunks: resuming(options, first) };
 }
 
@@ -57,6 +59,8 @@ interface Part {
   skip: number;
   /** a strong validator, for `If-Range` */
   etag: string | undefined;
+  /** the body has been read, or is given up */
+  release: () => void;
 }
 
 /** A time without progress: since when, and what was tried in it. */
@@ -71,6 +75,7 @@ async function* resuming(options: DownloadOptions, first: Part): AsyncGenerator<
   let stall: Stall | undefined;
   for (;;) {
     let failure: unknown;
+    const end = options.to ?? part.size;
     try {
       for await (const chunk of contentOf(part, options.host)) {
         options.received(chunk.length);
@@ -78,12 +83,14 @@ async function* resuming(options: DownloadOptions, first: Part): AsyncGenerator<
         stall = undefined;
         yield chunk;
       }
-      const end = options.to ?? part.size;
-      if (end === undefined || position >= end) return;
-      failure = cutShort(options.host, end - position);
+      if (end === undefined) return;
     } catch (error) {
       failure = transportFailure(options.host, error);
+    } finally {
+      part.release();
     }
+    if (end !== undefined && position >= end) return; // also where the connection broke behind the last byte
+    failure ??= cutShort(options.host, (end ?? position) - position);
     stall ??= { sinceMs: options.now(), attempts: 0 };
     part = await reopen(options, part, position, stall, failure);
     options.resumed();
@@ -106,7 +113,7 @@ async function reopen(
     if (waitMs === undefined) throw latest;
     await pause(waitMs, options.signal);
     try {
-      const part = await openAt(options, position, last.etag, last.size);
+      const part = await openAt(options, position, last, options.answerDeadlineMs);
       if (part) return part;
       latest = disappeared(options.host);
     } catch (error) {
@@ -142,26 +149,36 @@ function disappeared(host: string): UpstreamError {
 async function openAt(
   options: DownloadOptions,
   position: number,
-  etag: string | undefined,
-  expectedSize: number | undefined,
+  last: Part | undefined,
+  deadlineMs: number,
 ): Promise<Part | undefined> {
-  const isPart = position > 0 || options.to !== undefined;
-  const last = options.to === undefined ? '' : options.to - 1;
-  const headers: Record<string, string> = isPart ? { range: `bytes=${position}-${last}` } : {};
-  if (isPart && etag !== undefined) headers['if-range'] = etag;
-  const answer = await withHeadDeadline(options, (signal) => options.open(headers, signal));
+  const asked = rangeHeaders(options, position, last?.etag);
+  const opened = await withHeadDeadline(options, deadlineMs, (signal) => options.open(asked, signal));
+  const { answer, release } = opened;
   if (!answer) return undefined;
   const size = contentSize(answer);
   const wrong =
     options.to !== undefined && answer.status !== 206
       ? 'it gives no part of a blob'
-      : whatIsWrong(answer, position, size, expectedSize);
+      : whatIsWrong(answer, position, size, last?.size);
   if (wrong !== undefined) {
     destroyBody(answer);
+    release();
     throw new UpstreamError(`${options.host}: ${wrong}`, { reason: 'bad-answer', host: options.host });
   }
   // An answer to the whole (no range support, or other content behind the validator) is skipped up to the frontier.
-  return { answer, size, skip: answer.status === 200 ? position : 0, etag: etag ?? strongValidator(answer) };
+  const skip = answer.status === 200 ? position : 0;
+  return { answer, size, skip, etag: last?.etag ?? strongValidator(answer), release };
+}
+
+function rangeHeaders(
+  { to }: DownloadOptions,
+  position: number,
+  etag: string | undefined,
+): Record<string, string> {
+  if (position === 0 && to === undefined) return {};
+  const range = `bytes=${position}-${to === undefined ? '' : to - 1}`;
+  return { range, ...(etag !== undefined && { 'if-range': etag }) };
 }
 
 const REFUSED_RANGE = 'it refuses a range that should exist';
@@ -204,21 +221,30 @@ function cutShort(host: string, bytes: number): UpstreamError {
   return new UpstreamError(`${host}: the connection ended ${bytes} bytes early`, { reason: 'reset', host });
 }
 
-/** The deadline covers the head alone: a body takes as long as it makes progress. */
-async function withHeadDeadline<T>(
-  { signal, answerDeadlineMs, host }: DownloadOptions,
-  open: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+/**
+ * The deadline covers the head alone: a body takes as long as it makes progress. The signal that `open` gets also
+ * ends the body, until `release` is called.
+ */
+async function withHeadDeadline(
+  { signal, host }: DownloadOptions,
+  deadlineMs: number,
+  open: (signal: AbortSignal) => Promise<Answer | undefined>,
+): Promise<{ answer: Answer | undefined; release: () => void }> {
   signal.throwIfAborted();
   const abort = new AbortController();
-  signal.addEventListener('abort', () => abort.abort(signal.reason), { signal: abort.signal });
+  const pass = (): void => abort.abort(signal.reason);
+  const release = (): void => signal.removeEventListener('abort', pass);
+  signal.addEventListener('abort', pass, { once: true });
   const late = new UpstreamError(`${host}: it did not answer in time`, { reason: 'timeout', host });
-  const timer = setTimeout(() => abort.abort(late), answerDeadlineMs);
+  const timer = setTimeout(() => abort.abort(late), deadlineMs);
+  let answer: Answer | undefined;
   try {
-    return await open(abort.signal);
+    answer = await open(abort.signal);
   } finally {
     clearTimeout(timer);
+    if (!answer) release();
   }
+  return { answer, release };
 }
 
 function strongValidator(answer: Answer): string | undefined {

@@ -21,10 +21,12 @@ export interface TransportOptions {
 }
 
 /**
- * Long downloads have connections of their own: 32 of them must not keep a manifest waiting. `fresh` is a connection
- * that nothing has used before, for what came wrong over another.
+ * Each lane has connections of its own: 32 long downloads (`blob`) must not keep a manifest waiting (`short`), nor
+ * slow clients of what is not cached (`past`) or of parts (`part`) a download. `fresh` is a connection that nothing
+ * has used before, for what came wrong over another.
  */
-export type Lane = 'short' | 'blob' | 'fresh';
+export type Lane = 'short' | BlobLane;
+export type BlobLane = 'blob' | 'past' | 'part' | 'fresh';
 
 export interface Question {
   method: 'GET' | 'HEAD' | 'POST';
@@ -49,7 +51,13 @@ export class Transport {
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
-    this.#lanes = { short: makeWays(options), blob: makeWays(options), fresh: makeWays(options, 0) };
+    this.#lanes = {
+      short: makeWays(options),
+      blob: makeWays(options),
+      past: makeWays(options),
+      part: makeWays(options),
+      fresh: makeWays(options, 0),
+    };
     this.#proxy = options.proxy;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }

@@ -110,7 +110,6 @@ export class Upstream {
    */
   async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
     const { retries, timeouts, observer, url, now } = this.#options;
-    const lane = wanted.isAfresh ? 'fresh' : 'blob';
     return await openDownload({
       ...wanted,
       retries,
@@ -119,7 +118,7 @@ export class Upstream {
       host: url.host,
       received: observer.received,
       resumed: observer.resumed,
-      open: (headers, until) => this.#openBlob(repository, digest, headers, until, lane),
+      open: (headers, until) => this.#openBlob(repository, digest, headers, until, wanted.lane),
       now,
     });
   }

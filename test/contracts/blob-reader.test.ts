@@ -31,7 +31,7 @@ for (const [name, isComplete, recentBytes] of [
       file,
       found: 0,
       input: source.input(),
-      openAgain: (signal: AbortSignal) => again({ from: 0, signal }),
+      openAgain: (signal: AbortSignal) => again({ from: 0, signal, purpose: 'again' }),
       discarded: () => undefined,
       pass: neverPassed,
       now: Date.now,

@@ -7,6 +7,7 @@ import {
   StorageError,
   StoreClosingError,
 } from '../../src/store/errors.ts';
+import type { PassageStart } from '../../src/store/passage.ts';
 import { HELD_BACK_BYTES } from '../../src/store/tail.ts';
 import { isWaiting, MIB } from './rig.ts';
 import { bytesOf, readToEnd, readUpTo, Source } from './source.ts';
@@ -185,8 +186,20 @@ t.test('no room for content whose size upstream does not say', async (t) => {
     return bytes <= MIB;
   };
   const source = new Source(bytesOf(SIZE), { size: undefined });
-  const { fill, written } = await startFill(t, source, { makeRoom });
-  await t.rejects(readToEnd(fill.reader()), StorageError);
+  const passed: PassageStart[] = [];
+  const pass = (start: PassageStart): never => {
+    passed.push(start);
+    throw new Error('not in this test');
+  };
+  const { fill, written } = await startFill(t, source, { makeRoom, pass });
+  await t.rejects(readToEnd(fill.reader()));
+  const [{ window } = { window: undefined }] = passed;
+  t.equal(
+    window?.start,
+    MIB - HELD_BACK_BYTES,
+    'what was not shown goes past the store, and all that follows',
+  );
+  t.equal(Buffer.concat(window?.chunks ?? []).length, HELD_BACK_BYTES + 16 * 1024);
   t.same(asked.slice(0, 2), [16 * 1024, 32 * 1024], 'asked for before it is written');
   t.equal(written(), MIB);
 });

@@ -98,10 +98,10 @@ t.test("another repository's 404 leaves the partial file", async (t) => {
 t.test('a partial file that upstream refuses to continue is begun anew', async (t) => {
   const { fills, store, layout, source } = await withPartial(t);
   const offsets: number[] = [];
-  const open: OpenInput = async ({ from, signal }) => {
+  const open: OpenInput = async ({ from, signal, purpose }) => {
     offsets.push(from);
     if (from > 0) throw new PartialRefusedError(new Error('416'));
-    return await source.open({ from, signal });
+    return await source.open({ from, signal, purpose });
   };
   const start = fillOf(await fills.begin(request(source.digest, open)));
   t.ok((await readToEnd(start.fill.reader())).equals(source.content));
@@ -114,10 +114,10 @@ t.test('a partial file that upstream refuses to continue is begun anew', async (
 t.test('a partial file that is longer than the content now is begun anew', async (t) => {
   const { fills, source, layout } = await withPartial(t);
   const offsets: number[] = [];
-  const open: OpenInput = async ({ from, signal }) => {
+  const open: OpenInput = async ({ from, signal, purpose }) => {
     offsets.push(from);
     if (from > 0) return { size: MIB, chunks: source.input(from, signal).chunks };
-    return await source.open({ from, signal });
+    return await source.open({ from, signal, purpose });
   };
   const start = fillOf(await fills.begin(request(source.digest, open)));
   t.ok((await readToEnd(start.fill.reader())).equals(source.content));

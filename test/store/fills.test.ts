@@ -188,9 +188,9 @@ t.test('closing waits for a fill that is being started', async (t) => {
   const { fills } = await openRig(t);
   const source = new Source(bytesOf(SIZE), { allowed: MIB });
   const answer = Promise.withResolvers<void>();
-  const open: OpenInput = async ({ from, signal }) => {
+  const open: OpenInput = async ({ from, signal, purpose }) => {
     await answer.promise;
-    return await source.open({ from, signal });
+    return await source.open({ from, signal, purpose });
   };
   const starting = fills.begin(request(source.digest, open)).catch((error: unknown) => error);
   await turns();

@@ -42,7 +42,7 @@ export async function startFill(
     file,
     found: found.length,
     input: source.input(found.length, abort.signal),
-    openAgain: (signal) => again.open({ from: 0, signal }),
+    openAgain: (signal) => again.open({ from: 0, signal, purpose: 'again' }),
     discarded: () => told.push('discarded'),
     pass,
     now: Date.now,

@@ -22,7 +22,7 @@ async function download(t: Test, respond: Respond, from = 0, signal = never) {
   const { upstream, told } = connect(t, url, {
     timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 150, stallMs: 0, confirmMs: 2000 },
   });
-  const found = await upstream.download(repository, digest, { from, signal });
+  const found = await upstream.download(repository, digest, { from, signal, lane: 'blob' });
   const ranges = (): (string | undefined)[] => seen.map(({ headers }) => headers.range);
   return { found, seen, told, ranges };
 }
@@ -197,7 +197,14 @@ t.test('aborted: it ends with the reason, also while it asks again', async (t) =
 
 t.test('an answer whose head does not come in time', async (t) => {
   const asked: AbortSignal[] = [];
-  const options = { from: 0, retries: 1, signal: never, answerDeadlineMs: 20, host: 'registry.example' };
+  const options = {
+    from: 0,
+    retries: 1,
+    signal: never,
+    lane: 'blob' as const,
+    answerDeadlineMs: 20,
+    host: 'registry.example',
+  };
   const downloading = openDownload({
     ...options,
     stallMs: 0,

@@ -152,7 +152,7 @@ t.test('a pull limit rests manifests, and HEAD and blobs go on', async (t) => {
   t.match(await failureOf(upstream.manifest(repository, reference)), throttled);
   t.equal(seen.length, 1, 'it is not asked before its time');
   t.ok(await upstream.headManifest(repository, reference));
-  const found = await upstream.download(repository, digest, { from: 0, signal: never });
+  const found = await upstream.download(repository, digest, { from: 0, signal: never, lane: 'blob' });
   t.ok(found && (await collect(found.chunks)).equals(body));
   clock.nowMs += 29_000;
   t.match(await failureOf(upstream.manifest(repository, reference)), { retryAfterMs: 1000 });
