@@ -4,7 +4,6 @@ import { digestOf } from '../../src/oci/digest.ts';
 import {
   DigestMismatchError,
   OversizeError,
-  StorageError,
   StoreClosingError,
 } from '../../src/store/errors.ts';
 import type { PassageStart } from '../../src/store/passage.ts';
