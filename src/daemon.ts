@@ -183,6 +183,7 @@ export async function openLocalControl(config: Config, version: string): Promise
 /** A command that only reads has nothing to count. */
 const SILENT: StoreObserver = {
   removed: () => undefined,
+  found: () => undefined,
   fillEnded: () => undefined,
   discarded: () => undefined,
   storageFailed: () => undefined,

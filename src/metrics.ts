@@ -31,6 +31,7 @@ export class Metrics {
   readonly tokens: Counter<'upstream' | 'result'>;
   readonly misses: Counter<'upstream' | 'reason'>;
   readonly storageErrors: Counter;
+  readonly storeFindings: Counter<'kind'>;
   readonly #requests: Counter<'upstream' | 'kind' | 'outcome'>;
   readonly #requestDuration: Histogram<'kind' | 'outcome'>;
   readonly #servedBytes: Counter<'upstream' | 'source'>;
@@ -106,6 +107,9 @@ export class Metrics {
       'reason',
     ]);
     this.storageErrors = counter('storage_errors_total', 'Times that the disk refused.', []);
+    this.storeFindings = counter('store_findings_total', 'What was found wrong in the store, by kind.', [
+      'kind',
+    ]);
     gauge('build_info', 'The version that runs.', ['version']).set({ version }, 1);
   }
 

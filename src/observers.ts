@@ -21,7 +21,10 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
     removed: (reason, bytes) => {
       metrics.evictions.inc({ reason });
       metrics.evictedBytes.inc(bytes);
-      if (reason === 'damaged' || reason === 'missing') log.warn({ reason, bytes }, 'stored content removed');
+    },
+    found: (finding) => {
+      metrics.storeFindings.inc({ kind: finding.what });
+      log.warn({ ...finding }, 'something is wrong in the store');
     },
     fillEnded: (result, error) => {
       metrics.fills.inc({ result });

@@ -52,6 +52,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     const maxBytes = await resolveBudget(layout.root, options.maxBytes);
     const store = new DiskStore({ layout, index, maxBytes, minFreeBytes, observer, now });
     const partials = await store.partials.find();
+    await store.aside.find();
     return {
       layout,
       catalog: new Catalog(database, (error) =>
@@ -64,6 +65,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       flush: () => index.flushUses(),
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       close: () => {
+        store.judge.close();
         try {
           index.flushUses();
           markClean(database);

@@ -9,6 +9,8 @@ export class Layout {
   readonly root: string;
   readonly blobs: string;
   readonly fills: string;
+  /** damaged and unknown files */
+  readonly aside: string;
   readonly catalog: string;
   readonly lock: string;
   readonly socket: string;
@@ -18,6 +20,7 @@ export class Layout {
     this.root = join(directory, 'v1');
     this.blobs = join(this.root, 'blobs');
     this.fills = join(this.root, 'fills');
+    this.aside = join(this.root, 'aside');
     this.catalog = join(this.root, 'catalog.db');
     this.lock = join(this.root, 'lock');
     this.socket = join(directory, 'control.sock');
@@ -25,7 +28,7 @@ export class Layout {
 
   /** Makes the directories that must exist. @throws what the file system says */
   async create(): Promise<void> {
-    for (const path of [this.blobs, this.fills]) await makeDirectory(path);
+    for (const path of [this.blobs, this.fills, this.aside]) await makeDirectory(path);
   }
 
   /** @returns the directory of stored blobs that share the digest's first two hex digits */
@@ -81,6 +84,19 @@ export async function writeDurably(path: string, body: Buffer): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** Puts a file to its place in the store by `move`, so that it is there after a power loss once this resolves. */
+export async function placeDurably(
+  layout: Layout,
+  digest: Digest,
+  move: (target: string) => Promise<void>,
+): Promise<void> {
+  const shard = layout.shardOf(digest);
+  const made = await mkdir(shard, { recursive: true, mode: 0o750 });
+  await move(layout.blob(digest));
+  await syncDirectory(shard);
+  if (made !== undefined) await syncDirectory(join(shard, '..'));
 }
 
 /** Makes a rename or an unlink in the directory durable. */

@@ -1,5 +1,7 @@
 /** Owns the byte budget: what is stored, reserved for fills, and being deleted. */
 
+import { MinFree } from './min-free.ts';
+
 /** Content takes whole blocks on disk; budgets count what the disk really spends. */
 export const BLOCK_BYTES = 4096;
 
@@ -16,10 +18,22 @@ export interface LedgerOptions {
   /** asks the file system what is free, bytes */
   freeBytes: () => Promise<number>;
   /**
-   * Takes the least recently used content out of the store until about `bytes` (on disk) are gone.
-   * It tells the ledger through `deleting` and `deleted`. @returns what it took; 0 where nothing is left to take
+   * Takes the least recently used content out of the store until about `bytes` (on disk) are gone, for the budget
+   * or because others fill the disk. It tells the ledger through `deleting` and `deleted`. @returns what it took; 0 where nothing is left to take
    */
-  evict: (bytes: number) => Promise<number>;
+  evict: (bytes: number, reason: EvictionReason) => Promise<number>;
+  /** what comes free as soon as readers of evicted files end, bytes */
+  comingBytes?: () => number;
+}
+
+export type EvictionReason = 'budget' | 'minFree';
+
+/** What was evicted to bring the budget or the free space back, bytes on disk. */
+export interface Restored {
+  budgetBytes: number;
+  minFreeBytes: number;
+  /** enough is not free, and evicting did not help */
+  isInVain: boolean;
 }
 
 /** Bytes set aside for content that is being written. Ends once: by `commit` or by `release`. */
@@ -45,6 +59,7 @@ export class Ledger {
   #reserved = 0;
   #written = 0;
   #deleting = 0;
+  readonly #minFree = new MinFree();
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: LedgerOptions) {
@@ -94,6 +109,27 @@ export class Ledger {
     return (await this.#grant(cost)) ? this.#makeReservation(cost) : undefined;
   }
 
+  /**
+   * Evicts what is too much: the budget may be smaller than it was, others may have filled the disk. To be called
+   * every few seconds.
+   * @throws what `freeBytes` and `evict` throw
+   */
+  restore(): Promise<Restored> {
+    return this.#inLine(() => this.#restore());
+  }
+
+  async #restore(): Promise<Restored> {
+    const { evict, freeBytes, minFreeBytes, comingBytes = () => 0 } = this.#options;
+    const over = this.#used + this.#reserved + this.#deleting - this.maxBytes;
+    const budgetBytes = over > 0 ? await evict(over, 'budget') : 0;
+    const free = await freeBytes();
+    const lacking = minFreeBytes + this.#promised() - free - comingBytes();
+    const wanted = this.#minFree.decide(free, lacking);
+    const evicted = wanted > 0 ? await evict(wanted, 'minFree') : 0;
+    this.#minFree.evicted(free, evicted);
+    return { budgetBytes, minFreeBytes: evicted, isInVain: this.#minFree.isInVain };
+  }
+
   #makeReservation(initialCost: number): Reservation {
     let cost = initialCost;
     let written = 0;
@@ -129,8 +165,12 @@ export class Ledger {
   }
 
   #grant(cost: number): Promise<boolean> {
-    const turn = this.#queue.then(() => this.#makeRoom(cost));
-    this.#queue = turn.catch(() => false); // the asker sees the failure; the next in line starts afresh
+    return this.#inLine(() => this.#makeRoom(cost));
+  }
+
+  #inLine<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work);
+    this.#queue = turn.catch(() => undefined); // the asker sees the failure; the next in line starts afresh
     return turn;
   }
 
@@ -147,7 +187,7 @@ export class Ledger {
         this.#reserved += cost;
         return true;
       }
-      const taken = await this.#options.evict(shortfall);
+      const taken = await this.#options.evict(shortfall, 'budget');
       if (taken === 0) return false;
       evicted += taken;
     }
@@ -155,7 +195,7 @@ export class Ledger {
 
   /** Whether evicting everything would be enough: nothing is evicted for what cannot fit. */
   #couldFit(cost: number, free: number): boolean {
-    const promised = Math.max(0, this.#reserved - this.#written);
+    const promised = this.#promised();
     const reachable = free + this.#used + this.#deleting;
     return (
       cost + this.#reserved <= this.maxBytes && this.#options.minFreeBytes + promised + cost <= reachable
@@ -164,7 +204,11 @@ export class Ledger {
 
   #shortfall(cost: number, free: number): number {
     const overBudget = this.#used + this.#reserved + this.#deleting + cost - this.maxBytes;
-    const promised = Math.max(0, this.#reserved - this.#written);
-    return Math.max(overBudget, this.#options.minFreeBytes + promised + cost - free);
+    return Math.max(overBudget, this.#options.minFreeBytes + this.#promised() + cost - free);
+  }
+
+  /** What is granted and not on disk yet. */
+  #promised(): number {
+    return Math.max(0, this.#reserved - this.#written);
   }
 }

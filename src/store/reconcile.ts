@@ -1,76 +1,93 @@
 /** Owns the comparison of the catalog with the files, in the background after a start. */
-import { readdir, stat } from 'node:fs/promises';
-import { type DigestAlgorithm, parseDigest } from '../oci/digest.ts';
-import type { ContentIndex } from './content-index.ts';
-import type { DiskStore } from './disk-store.ts';
-import { isMissing, type Layout } from './layout.ts';
+import { stat } from 'node:fs/promises';
+import type { FindingKind, Step } from './findings.ts';
+import {
+  type InspectedParts,
+  inspectRoots,
+  inspectShard,
+  prefixOf,
+  readShard,
+  SHARDS,
+  type Shard,
+} from './inspect.ts';
+import { isMissing } from './layout.ts';
 
 export interface ReconcileReport {
-  /** files that the catalog did not know */
+  /** files that the catalog did not know, and that are what their names say */
   adopted: number;
   /** rows without a file */
   forgotten: number;
-  /** files that are no blobs; left where they are */
+  /** files that are not what their names say */
+  damaged: number;
+  /** files that are no content */
   unknown: number;
 }
 
-const ALGORITHMS: readonly DigestAlgorithm[] = ['sha256', 'sha512'];
+const TALLIES: Readonly<Partial<Record<FindingKind, keyof ReconcileReport>>> = {
+  missing: 'forgotten',
+  damaged: 'damaged',
+  unknown: 'unknown',
+};
 
 /**
- * Walks the store one directory (1/256 of it) at a time, so that memory does not grow with the store.
- * What happens meanwhile is looked at again before anything is changed.
+ * First counts what no row vouches for, so that the budget holds; then judges it, a file at a time. After an orderly
+ * end there is none, and no content is read.
  * @throws what the file system says, or the reason of `signal`
  */
-export async function reconcile(
-  parts: { layout: Layout; index: ContentIndex; store: DiskStore },
-  signal: AbortSignal,
-): Promise<ReconcileReport> {
-  const report: ReconcileReport = { adopted: 0, forgotten: 0, unknown: 0 };
-  for (const algorithm of ALGORITHMS) {
-    for (let shard = 0; shard < 256; shard++) {
-      signal.throwIfAborted();
-      await reconcileShard(parts, algorithm, shard.toString(16).padStart(2, '0'), report);
-    }
+export async function reconcile(parts: InspectedParts, signal: AbortSignal): Promise<ReconcileReport> {
+  const report: ReconcileReport = { adopted: 0, forgotten: 0, damaged: 0, unknown: 0 };
+  const differing: Shard[] = [];
+  for (const shard of SHARDS) {
+    signal.throwIfAborted();
+    if (await countUnproven(parts, shard)) differing.push(shard);
+  }
+  await tally(inspectRoots(parts), report, signal);
+  for (const shard of differing) {
+    await tally(inspectShard(parts, shard, 'names'), report, signal);
+    parts.store.unproven.close(prefixOf(shard));
   }
   return report;
 }
 
-async function reconcileShard(
-  { layout, index, store }: { layout: Layout; index: ContentIndex; store: DiskStore },
-  algorithm: DigestAlgorithm,
-  prefix: string,
+/** @returns whether files and rows differ */
+async function countUnproven(parts: InspectedParts, shard: Shard): Promise<boolean> {
+  const { gone, rowless, strange } = await readShard(parts, shard);
+  for (const digest of rowless) {
+    const size = await sizeOfFile(parts.layout.blob(digest));
+    if (parts.store.sizeOf(digest) === undefined) parts.store.unproven.count(prefixOf(shard), size);
+  }
+  return gone.length + rowless.length + strange.length > 0;
+}
+
+/** A file that is being hashed is left to itself when it is time to stop: the store ends that. */
+async function tally(
+  steps: AsyncGenerator<Step>,
   report: ReconcileReport,
+  signal: AbortSignal,
 ): Promise<void> {
-  const names = new Set(await namesIn(layout.shard(algorithm, prefix)));
-  for (const { digest } of index.withPrefix(`${algorithm}:${prefix}`)) {
-    if (names.delete(digest.slice(7)) || (await sizeOfFile(layout.blob(digest))) !== undefined) continue;
-    await store.remove(digest, 'missing');
-    report.forgotten += 1;
-  }
-  for (const name of names) {
-    const digest = parseDigest(`${algorithm}:${name}`);
-    if (!digest) report.unknown += 1;
-    const size = digest && (await sizeOfFile(layout.blob(digest)));
-    if (!digest || size === undefined || store.sizeOf(digest) !== undefined) continue;
-    store.adopt(digest, size);
-    report.adopted += 1;
-  }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  stopped.catch(() => undefined); // raced below
+  const stop = (): void => reject(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener('abort', stop, { once: true });
   try {
-    return await readdir(directory);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
+    for (;;) {
+      const { done, value: step } = await Promise.race([steps.next(), stopped]);
+      if (done) return;
+      if (step.kind === 'checked' && step.isAdopted) report.adopted += 1;
+      const key = step.kind === 'found' ? TALLIES[step.finding.what] : undefined;
+      if (key) report[key] += 1;
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 
-async function sizeOfFile(path: string): Promise<number | undefined> {
+async function sizeOfFile(path: string): Promise<number> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isMissing(error)) return 0;
     throw error;
   }
 }

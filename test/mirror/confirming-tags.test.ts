@@ -25,6 +25,7 @@ async function start(t: Test) {
   const directory = await makeDirectory(t);
   const store = {
     removed: ignore,
+    found: ignore,
     fillEnded: ignore,
     discarded: ignore,
     storageFailed: ignore,

@@ -58,6 +58,7 @@ export async function openRig(
 export function writeDown(told: string[]): StoreObserver {
   return {
     removed: (reason) => told.push(`removed ${reason}`),
+    found: ({ what }) => told.push(`found ${what}`),
     fillEnded: (result) => told.push(`fill ${result}`),
     discarded: () => told.push('discarded'),
     storageFailed: () => told.push('storage failed'),
