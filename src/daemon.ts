@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import type { Control } from './admin/control-client.ts';
 import { describeStatus, listImages, type Status } from './admin/status.ts';
+import { Verifier } from './admin/verifier.ts';
 import { runBackground } from './background.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
@@ -118,10 +119,12 @@ function assemble(foundation: Foundation): Parts {
       defaultUpstream: config.defaultUpstream,
       now,
     });
+  const verifier = makeVerifier(opened, config);
   const services = {
     metrics: metrics.registry,
     status,
     images: () => listImages(opened.catalog, opened.store),
+    verify: (reference: string | undefined) => verifier.start(reference),
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
@@ -176,6 +179,9 @@ export async function openLocalControl(config: Config, version: string): Promise
     async *images() {
       yield* listImages(opened.catalog, opened.store);
     },
+    async *verify(reference) {
+      yield* makeVerifier(opened, config).start(reference);
+    },
     close: async () => opened.close(),
   };
 }
@@ -199,6 +205,10 @@ function makeUpstream(
   const { host, aliases, virtualHosts, tagTtlMs, notFoundTtlMs, timeouts } = config;
   const client = new Upstream({ ...config, proxy, observer: observeUpstream(metrics, host), now });
   return { host, client, aliases, virtualHosts, tagTtlMs, notFoundTtlMs, confirmMs: timeouts.confirmMs };
+}
+
+function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Config): Verifier {
+  return new Verifier({ ...opened, upstreams: [...upstreams.values()], defaultUpstream });
 }
 
 function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, now: () => number) {

@@ -4,13 +4,17 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
+import type { VerifyEvent } from '../store/verify.ts';
 import type { ImageStatus, Status } from './status.ts';
+import { VerifyRefusedError } from './verifier.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
 export interface AdminServices {
   metrics: Registry;
   status: () => Status;
   images: () => Iterable<ImageStatus>;
+  /** @throws VerifyRefusedError at once */
+  verify: (reference: string | undefined) => AsyncIterable<VerifyEvent>;
   /** tries what serving needs; the reasons why it is not ready, empty where it is */
   notReady: () => Promise<string[]>;
   log: Logger;
@@ -39,13 +43,46 @@ export function createAdminServer(services: AdminServices): Server {
 /** Makes the control socket's server. Who may connect may ask for everything: the socket's mode is the permission. */
 export function createControlServer(services: AdminServices): Server {
   return createServer(READ_LIMITS, (request, response) => {
-    answerSafely(request, response, services, async () => {
-      if (pathOf(request) !== '/v1/images')
-        return pathOf(request) === '/v1/status' ? json(200, services.status()) : notFound();
-      await streamImages(response, services.images());
-      return undefined;
-    });
+    answerSafely(request, response, services, () => answerControl(request, response, services), [
+      '/v1/verify',
+    ]);
   });
+}
+
+async function answerControl(
+  request: IncomingMessage,
+  response: ServerResponse,
+  services: AdminServices,
+): Promise<Answer | undefined> {
+  switch (pathOf(request)) {
+    case '/v1/status':
+      return json(200, services.status());
+    case '/v1/images':
+      await streamLines(response, services.images());
+      return undefined;
+    case '/v1/verify':
+      return await answerVerify(request, response, services);
+    default:
+      return notFound();
+  }
+}
+
+async function answerVerify(
+  request: IncomingMessage,
+  response: ServerResponse,
+  services: AdminServices,
+): Promise<Answer | undefined> {
+  if (request.method !== 'POST') return text(405, 'this changes the store: use POST\n');
+  const reference = new URL(request.url ?? '/', 'http://localhost').searchParams.get('reference');
+  try {
+    const events = services.verify(reference ?? undefined);
+    await streamLines(response, events);
+    return undefined;
+  } catch (error) {
+    if (error instanceof VerifyRefusedError) return text(error.status, `${error.message}\n`);
+    if (isClientGone(error)) return undefined; // it has ended with the command that asked for it
+    throw error;
+  }
 }
 
 async function answerAdmin(request: IncomingMessage, services: AdminServices): Promise<Answer> {
@@ -72,9 +109,13 @@ function answerSafely(
   response: ServerResponse,
   { log }: AdminServices,
   answer: () => Promise<Answer | undefined>,
+  writable: readonly string[] = [],
 ): void {
   const isReading = request.method === 'GET' || request.method === 'HEAD';
-  const answered = isReading ? answer() : Promise.resolve(text(405, 'this listener is read-only: use GET\n'));
+  const answered =
+    isReading || writable.includes(pathOf(request))
+      ? answer()
+      : Promise.resolve(text(405, 'this listener is read-only: use GET\n'));
   answered
     .then((found) => {
       if (!found) return;
@@ -94,14 +135,21 @@ function answerSafely(
     });
 }
 
-/** One JSON line per image: neither side holds them all. */
-async function streamImages(response: ServerResponse, images: Iterable<ImageStatus>): Promise<void> {
+/** One JSON line per item: neither side holds them all. Ends reading the items when the client leaves. */
+async function streamLines(
+  response: ServerResponse,
+  items: Iterable<unknown> | AsyncIterable<unknown>,
+): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  await pipeline(Readable.from(jsonLines(images)), response);
+  await pipeline(Readable.from(jsonLines(items)), response);
 }
 
-function* jsonLines(images: Iterable<ImageStatus>): Generator<string> {
-  for (const image of images) yield `${JSON.stringify(image)}\n`;
+async function* jsonLines(items: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const item of items) yield `${JSON.stringify(item)}\n`;
+}
+
+function isClientGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -1,17 +1,24 @@
 /** Owns asking a running daemon through its control socket. */
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
 import type { ImageStatus, Status } from './status.ts';
+import { VerifyRefusedError } from './verifier.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
 export interface Control {
   status(): Promise<Status>;
   images(): AsyncIterable<ImageStatus>;
+  /** @param reference undefined for the whole store. @throws VerifyRefusedError when it is read */
+  verify(reference: string | undefined): AsyncIterable<VerifyEvent>;
   close(): Promise<void>;
 }
 
 const DEADLINE_MS = 10_000;
+/** What a daemon answers to what it does not do now, or at all. */
+const REFUSALS: ReadonlySet<number> = new Set([400, 404, 409]);
 
 /**
  * Finds the daemon that serves a data directory.
@@ -49,13 +56,22 @@ class SocketControl implements Control {
     for await (const line of this.#lines('/v1/images')) yield JSON.parse(line) as ImageStatus;
   }
 
+  async *verify(reference: string | undefined): AsyncGenerator<VerifyEvent> {
+    const query = reference === undefined ? '' : `?${new URLSearchParams({ reference })}`;
+    for await (const line of this.#lines(`/v1/verify${query}`, 'POST')) yield JSON.parse(line) as VerifyEvent;
+  }
+
   async close(): Promise<void> {
     // each question has a connection of its own
   }
 
-  async *#lines(path: string): AsyncGenerator<string> {
-    const response = await this.#get(path);
-    if (response.statusCode !== 200) {
+  async *#lines(path: string, method: 'GET' | 'POST' = 'GET'): AsyncGenerator<string> {
+    const response = await this.#ask(path, method);
+    const { statusCode = 0 } = response;
+    if (method === 'POST' && REFUSALS.has(statusCode)) {
+      throw new VerifyRefusedError(statusCode, (await text(response)).trim());
+    }
+    if (statusCode !== 200) {
       response.destroy();
       throw new Error(`hubcap answers ${response.statusCode} on ${this.#path}: is it another version?`);
     }
@@ -63,13 +79,20 @@ class SocketControl implements Control {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
     } catch (error) {
       throw new Error('hubcap ended its answer early: see its log', { cause: error });
+    } finally {
+      if (!response.complete) response.destroy(); // whoever reads has seen enough
     }
     if (!response.complete) throw new Error('hubcap ended its answer early: see its log');
   }
 
-  #get(path: string): Promise<IncomingMessage> {
+  #ask(path: string, method: string): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const call = request({ socketPath: this.#path, path, agent: false, timeout: DEADLINE_MS }, resolve);
+      const options = { socketPath: this.#path, path, method, agent: false, timeout: DEADLINE_MS };
+      const call = request(options, (response) => {
+        // How long the work takes that was asked for is nobody's fault; it ends with the daemon or the command.
+        if (method === 'POST') call.setTimeout(0);
+        resolve(response);
+      });
       call.on('timeout', () =>
         call.destroy(new Error(`hubcap does not answer on ${this.#path}: see its log`)),
       );

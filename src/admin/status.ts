@@ -3,7 +3,8 @@
 import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
-import type { Catalog, ImageRow, LinkRow } from '../store/catalog.ts';
+import type { Catalog, ImageRow } from '../store/catalog.ts';
+import { closureOf } from '../store/closure.ts';
 import type { DiskStore } from '../store/disk-store.ts';
 import type { Fills } from '../store/fills.ts';
 
@@ -89,7 +90,7 @@ function describePlatform(
   isStored: boolean,
   catalog: Catalog,
 ): PlatformStatus {
-  const content = [{ child: digest, size, stored: isStored }, ...closure(digest, catalog)];
+  const content = [{ child: digest, size, stored: isStored }, ...closureOf(digest, catalog)];
   const total = (links: readonly { size: number }[]): number =>
     links.reduce((sum, link) => sum + link.size, 0);
   const stored = content.filter((link) => link.stored);
@@ -100,23 +101,6 @@ function describePlatform(
     storedBytes: total(stored),
     knownBytes: total(content),
   };
-}
-
-/** Nobody nests deeper; a hostile manifest could. */
-const MAX_DEPTH = 4;
-
-/** What a manifest needs, each digest once; foreign layers are kept elsewhere and never here. */
-function closure(digest: Digest, catalog: Catalog): LinkRow[] {
-  const found = new Map<Digest, LinkRow>();
-  const walk = (parent: Digest, depth: number): void => {
-    for (const link of catalog.links(parent)) {
-      if (link.isForeign || found.has(link.child)) continue;
-      found.set(link.child, link);
-      if (link.role === 'manifest' && depth < MAX_DEPTH) walk(link.child, depth + 1);
-    }
-  };
-  walk(digest, 1);
-  return [...found.values()];
 }
 
 export interface StatusSources {

@@ -6,6 +6,7 @@ import { images } from './images.ts';
 import { ReportedError } from './reported-error.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
+import { verify } from './verify.ts';
 
 const DONE = 0;
 const FAILED = 1;
@@ -27,6 +28,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .command(serve(version))
     .command(status(version))
     .command(images(version))
+    .command(verify(version))
     .demandCommand(1, 'Name a command.')
     .strict()
     .recommendCommands()

@@ -23,6 +23,7 @@ export interface DataDirectoryOptions {
 
 export interface DataDirectory {
   layout: Layout;
+  index: ContentIndex;
   catalog: Catalog;
   store: DiskStore;
   fills: Fills;
@@ -55,6 +56,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     await store.aside.find();
     return {
       layout,
+      index,
       catalog: new Catalog(database, (error) =>
         observer.storageFailed(new StorageError('writing the catalog', error)),
       ),

@@ -89,6 +89,11 @@ export class Fills {
     return readers;
   }
 
+  /** Whether a fill of the digest runs or begins: its file is in use. */
+  has(digest: Digest): boolean {
+    return this.#starting.has(digest) || this.#running.has(digest);
+  }
+
   /** What runs now, for the status. */
   *list(): Generator<{ digest: Digest; size: number | undefined; frontier: number; readers: number }> {
     for (const { fill } of this.#running.values()) {

@@ -83,6 +83,11 @@ export class Partials {
     return true;
   }
 
+  /** Whether a partial file waits for someone to go on with it. */
+  has(digest: Digest): boolean {
+    return this.#kept.has(digest);
+  }
+
   /** Hands a partial file to a fill. @returns its length, 0 where there is none */
   take(digest: Digest): number {
     const bytes = this.#kept.get(digest)?.bytes ?? 0;
