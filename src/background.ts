@@ -1,5 +1,6 @@
-/** Owns what goes on beside serving: writing last uses, trying a disk that refused, reconciling, resuming. */
+/** Owns what goes on beside serving: writing last uses, trying a disk that refused, reconciling, resuming, scrubbing. */
 import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
 import type { UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { resumePartials } from './mirror/resume-partials.ts';
@@ -12,6 +13,8 @@ export interface BackgroundParts {
   table: UpstreamTable;
   blobs: Blobs;
   log: Logger;
+  metrics: Metrics;
+  config: { storage: { scrubBytesPerS: number } };
   /** aborted when the daemon begins to stop */
   stop: AbortSignal;
 }
@@ -27,6 +30,8 @@ export async function runBackground({
   log,
   table,
   blobs,
+  metrics,
+  config,
 }: BackgroundParts): Promise<void> {
   const every = (intervalMs: number, what: string, work: () => Promise<void>): void => {
     const timer = setInterval(() => {
@@ -48,4 +53,10 @@ export async function runBackground({
   } catch (error) {
     if (!stop.aborted) log.warn({ error }, 'catalog and files could not be compared');
   }
+  await opened.scrub({
+    bytesPerS: config.storage.scrubBytesPerS,
+    onRead: (bytes) => metrics.scrubbedBytes.inc(bytes),
+    onError: (error) => log.warn({ error }, 'stored content could not be checked'),
+    signal: stop,
+  });
 }

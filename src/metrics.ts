@@ -31,6 +31,7 @@ export class Metrics {
   readonly tokens: Counter<'upstream' | 'result'>;
   readonly misses: Counter<'upstream' | 'reason'>;
   readonly storageErrors: Counter;
+  readonly scrubbedBytes: Counter;
   readonly storeFindings: Counter<'kind'>;
   readonly #requests: Counter<'upstream' | 'kind' | 'outcome'>;
   readonly #requestDuration: Histogram<'kind' | 'outcome'>;
@@ -107,6 +108,11 @@ export class Metrics {
       'reason',
     ]);
     this.storageErrors = counter('storage_errors_total', 'Times that the disk refused.', []);
+    this.scrubbedBytes = counter(
+      'scrubbed_bytes_total',
+      'Bytes of stored content hashed again in the background.',
+      [],
+    );
     this.storeFindings = counter('store_findings_total', 'What was found wrong in the store, by kind.', [
       'kind',
     ]);

@@ -26,6 +26,7 @@ export function documentSchema(base: string, around: Surroundings) {
         directory: optional(path),
         maxSize: optional(leaf(values.readBudget)),
         minFree: optional(leaf(values.readBytes(0))),
+        scrub: optional(leaf(values.readBytes(0))),
       }),
     ),
     upstreams: optional(upstreamsSchema(expand, around)),

@@ -18,6 +18,7 @@ export function printConfig(config: Config): string {
         directory: storage.directory,
         maxSize: formatBudget(storage.maxBytes),
         minFree: formatExactBytes(storage.minFreeBytes),
+        scrub: formatExactBytes(storage.scrubBytesPerS),
       },
       upstreams: Object.fromEntries([...upstreams].map(([host, upstream]) => [host, showUpstream(upstream)])),
       offline,

@@ -19,6 +19,7 @@ export function resolveConfig(documents: readonly Document[], around: Surroundin
       directory: first(({ storage }) => storage?.directory) ?? defaultDataDirectory(around),
       maxBytes: first(({ storage }) => storage?.maxSize) ?? { share: 0.5 },
       minFreeBytes: first(({ storage }) => storage?.minFree) ?? 1024 * MIB,
+      scrubBytesPerS: first(({ storage }) => storage?.scrub) ?? 0,
     },
     upstreams: resolveUpstreams(documents),
     defaultUpstream: DEFAULT_UPSTREAM,

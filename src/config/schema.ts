@@ -69,6 +69,8 @@ export interface StorageConfig {
   directory: string;
   maxBytes: number | Share;
   minFreeBytes: number;
+  /** How fast stored content is hashed again in the background; 0 is never. */
+  scrubBytesPerS: number;
 }
 
 export type LogLevel = (typeof logLevels)[number];

@@ -45,6 +45,7 @@ const settings: readonly Setting[] = [
   { key: ['storage', 'directory'], variables: ['HUBCAP_DATA'], flag: 'data' },
   { key: ['storage', 'maxSize'], variables: ['HUBCAP_MAX_SIZE'], flag: 'maxSize' },
   { key: ['storage', 'minFree'], variables: ['HUBCAP_MIN_FREE'] },
+  { key: ['storage', 'scrub'], variables: ['HUBCAP_SCRUB'] },
   { key: [...upstream, 'url'], variables: ['HUBCAP_UPSTREAM'], flag: 'upstream' },
   { key: [...upstream, 'credentials', 0, 'username'], variables: ['HUBCAP_USERNAME'] },
   { key: [...upstream, 'credentials', 0, 'password'], variables: ['HUBCAP_PASSWORD'] },

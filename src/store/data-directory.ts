@@ -10,6 +10,7 @@ import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import type { Partial } from './partials.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
+import { type ScrubOptions, scrub } from './scrub.ts';
 
 export interface DataDirectoryOptions {
   /** absolute */
@@ -34,6 +35,8 @@ export interface DataDirectory {
   /** writes what is kept in memory */
   flush(): void;
   reconcile(signal: AbortSignal): Promise<ReconcileReport>;
+  /** Hashes what is stored again and again until it is told to stop. */
+  scrub(options: ScrubOptions): Promise<void>;
   /** Ends the exclusive use; nothing of the directory may be used afterwards. */
   close(): void;
 }
@@ -66,6 +69,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       setAside,
       flush: () => index.flushUses(),
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
+      scrub: (options) => scrub({ layout, index, store }, options),
       close: () => {
         store.judge.close();
         try {

@@ -6,8 +6,11 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { type Digest, type DigestAlgorithm, digestOfHash } from '../oci/digest.ts';
 import { isMissing } from './layout.ts';
 
-/** Hashing so much takes the event loop less than a millisecond. */
-export const HASH_CHUNK_BYTES = 512 * 1024;
+/**
+ * Measured on two cores beside 1.5 GiB being verified: a hit takes 0.9 ms alone, 1.4 ms beside reads of 128 KiB, 2.0 ms
+ * of 256 KiB, 3.6 ms of 512 KiB; the store is read as fast with each.
+ */
+const HASH_CHUNK_BYTES = 128 * 1024;
 
 /**
  * Hashes a file from its start to its end. Yields the bytes of each read: whoever asks can pace it, count, and end it.

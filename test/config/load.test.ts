@@ -14,7 +14,12 @@ t.test('defaults', async (t) => {
     listen: { host: '127.0.0.1', port: 5000 },
     admin: { host: '127.0.0.1', port: 5001 },
     control: undefined,
-    storage: { directory: join(home, '.cache/hubcap'), maxBytes: { share: 0.5 }, minFreeBytes: GIB },
+    storage: {
+      directory: join(home, '.cache/hubcap'),
+      maxBytes: { share: 0.5 },
+      minFreeBytes: GIB,
+      scrubBytesPerS: 0,
+    },
     defaultUpstream: 'docker.io',
     offline: false,
     http: {

@@ -89,7 +89,7 @@ t.test('what is expected, and what was found', async (t) => {
     ['colour: red', 'colour', /one of listen, admin, .*, proxy$/, undefined],
     ['listen: 5000', 'listen', /HOST:PORT/, 5000],
     ['listen: {}', 'listen', /HOST:PORT/, 'a mapping'],
-    ['storage: []', 'storage', /a mapping with directory, maxSize, minFree/, 'a list'],
+    ['storage: []', 'storage', /a mapping with directory, maxSize, minFree, scrub/, 'a list'],
     ['upstreams: []', 'upstreams', /a mapping from host to settings/, 'a list'],
     ['http: { drain: 5 }', 'http.drain', /with a unit: 5s\?/, 5],
     ['http: { drain: soon }', 'http.drain', /30s, 500ms or 1m30s/, 'soon'],

@@ -24,6 +24,8 @@ export interface MirrorSettings {
   /** one that an earlier hubcap used; a fresh one where it is left out */
   directory?: string;
   maxBytes?: number;
+  minFreeBytes?: number;
+  scrubBytesPerS?: number;
   offline?: boolean;
   http?: Partial<Config['http']>;
   proxy?: Config['proxy'];
@@ -87,7 +89,12 @@ export function makeConfig(directory: string, settings: MirrorSettings): Config 
     listen: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
     control: undefined,
-    storage: { directory, maxBytes: settings.maxBytes ?? 256 * MIB, minFreeBytes: 0 },
+    storage: {
+      directory,
+      maxBytes: settings.maxBytes ?? 256 * MIB,
+      minFreeBytes: settings.minFreeBytes ?? 0,
+      scrubBytesPerS: settings.scrubBytesPerS ?? 0,
+    },
     upstreams: new Map(entries),
     defaultUpstream: entries[0]?.[0] ?? '',
     offline: settings.offline ?? false,
