@@ -1,4 +1,7 @@
-/** Owns what goes on beside serving: writing last uses, trying a disk that refused, reconciling, resuming, scrubbing. */
+/**
+ * Owns what goes on beside serving: writing last uses, trying a disk that refused, making room,
+ * reconciling, resuming, scrubbing.
+ */
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
@@ -21,6 +24,7 @@ export interface BackgroundParts {
 
 const FLUSH_INTERVAL_MS = 5_000;
 const PROBE_INTERVAL_MS = 10_000;
+const RESTORE_INTERVAL_MS = 10_000;
 
 /** Runs until the daemon stops. None of it may end the process: the promise never rejects. */
 export async function runBackground({
@@ -44,8 +48,16 @@ export async function runBackground({
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     if (!health.isWritable) await opened.store.probe();
   });
+  const restore = async (): Promise<void> => {
+    const restored = await opened.store.ledger.restore();
+    if (restored.isInVain)
+      log.warn(restored, 'the disk is fuller than minFree allows, and evicting does not help');
+    else if (restored.budgetBytes + restored.minFreeBytes > 0) log.info(restored, 'room was made');
+  };
+  every(RESTORE_INTERVAL_MS, 'room could not be made', restore);
   if (opened.setAside)
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
+  await restore().catch((error: unknown) => log.warn({ error }, 'room could not be made'));
   try {
     const report = await opened.reconcile(stop);
     log.debug(report, 'catalog and files agree');

@@ -66,3 +66,14 @@ t.test('many at once stay inside the budget together', async (t) => {
   t.ok(mirror.status().store.bytes <= 4 * MIB);
   t.equal(await mirror.metric('hubcap_requests_total', 'bypass'), 3, 'what did not fit was passed through');
 });
+
+t.test('a budget that was lowered is reached soon after the start', async (t) => {
+  const { registry, mirror, pull } = await start(t, 10 * MIB);
+  for (const content of contents) await pull(content);
+  await mirror.close();
+  const settings = { upstreams: { 'registry.test': { at: registry } }, directory: mirror.directory };
+  const next = await startMirror(t, { ...settings, maxBytes: 5 * MIB });
+  await until('it is reached', () => next.status().store.bytes <= 5 * MIB);
+  t.equal(next.status().store.objects, 2);
+  t.equal((await next.get(path(e))).headers['cache-status'], 'hubcap; hit', 'used last');
+});
