@@ -1,7 +1,4 @@
-/**
- * Owns what goes on beside serving: writing last uses, trying a disk that refused, making room,
- * reconciling, resuming, scrubbing.
- */
+/** Owns what goes on beside serving: last uses, a disk that refused, making room, reconciling, resuming, scrubbing. */
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';

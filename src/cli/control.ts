@@ -5,6 +5,7 @@ import { controlPaths } from '../admin/control-path.ts';
 import type { Config } from '../config/schema.ts';
 import { openLocalControl } from '../daemon.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
+import { explainDirectory } from './explain-directory.ts';
 import { ReportedError } from './reported-error.ts';
 
 /**
@@ -35,7 +36,7 @@ async function openLocal(config: Config, version: string, paths: readonly string
   try {
     return await openLocalControl(config, version);
   } catch (error) {
-    if (!(error instanceof DirectoryInUseError)) throw error;
+    if (!(error instanceof DirectoryInUseError)) throw explainDirectory(error, config);
     throw new ReportedError(
       `${error.message}, which does not answer on ${paths.join(' or ')}: it is starting or stopping, or has its socket elsewhere (--control)`,
       error,

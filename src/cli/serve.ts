@@ -9,8 +9,8 @@ import { formatBytes } from '../config/units.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { StartError } from '../listeners.ts';
 import { createLogger, type Logger } from '../log.ts';
-import { CatalogTooNewError } from '../store/catalog-schema.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
+import { explainDirectory } from './explain-directory.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 import { ReportedError } from './reported-error.ts';
 
@@ -127,22 +127,10 @@ async function firstSignal(): Promise<string> {
 }
 
 async function explainStart(error: unknown, config: Config): Promise<unknown> {
-  const { directory } = config.storage;
-  if (error instanceof StartError || error instanceof CatalogTooNewError)
-    return new ReportedError(error.message, error);
+  if (error instanceof StartError) return new ReportedError(error.message, error);
   if (error instanceof DirectoryInUseError)
     return new ReportedError(await describeOwner(error, config), error);
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (
-    error instanceof Error &&
-    /^(EACCES|EPERM|EROFS|ENOENT|ENOTDIR|ENOSPC|EIO|ERR_SQLITE_ERROR)$/.test(code)
-  ) {
-    return new ReportedError(
-      `${directory} cannot be written (${error.message}): give this user the right to it, or choose another directory with --data DIR`,
-      error,
-    );
-  }
-  return error;
+  return explainDirectory(error, config);
 }
 
 async function describeOwner(error: DirectoryInUseError, config: Config): Promise<string> {

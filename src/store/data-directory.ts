@@ -43,10 +43,11 @@ export interface DataDirectory {
 
 /**
  * Takes exclusive use of a data directory and opens what is in it. Its cost does not grow with the files in it.
- * @throws DirectoryInUseError; CatalogTooNewError; what the file system says where it cannot be written
+ * @throws DirectoryInUseError; LayoutTooNewError; CatalogTooNewError; what the file system says where it cannot be written
  */
 export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
   const layout = new Layout(options.directory);
+  await layout.refuseNewer();
   await layout.create();
   const unlock = lockDirectory(layout.directory, layout.lock);
   try {

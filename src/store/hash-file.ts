@@ -38,6 +38,7 @@ export interface RegularFile {
   size: number;
   /** tells it from one that has taken its place */
   ino: number;
+  mtimeMs: number;
 }
 
 /**
@@ -56,7 +57,7 @@ export async function openRegular(path: string): Promise<RegularFile | 'irregula
   }
   try {
     const found = await file.stat();
-    if (found.isFile()) return { file, size: found.size, ino: found.ino };
+    if (found.isFile()) return { file, size: found.size, ino: found.ino, mtimeMs: found.mtimeMs };
   } catch (error) {
     await file.close();
     throw error;

@@ -60,6 +60,16 @@ export class Judge {
     return this.#proving.run(digest, () => this.#prove(digest)).result;
   }
 
+  /** Counts a file that no row vouches for, so that the budget holds until it is judged. */
+  async countUnproven(digest: Digest): Promise<void> {
+    const { layout, turns, stock, unproven } = this.#parts;
+    await turns.run(digest, async () => {
+      const there = await lstat(layout.blob(digest)).catch(ignoreMissing);
+      // Looked up in its turn: a file that is being placed has its row by now.
+      if (there?.isFile() && stock.sizeOf(digest) === undefined) unproven.count(digest, there.size);
+    });
+  }
+
   /** Whether the file is known to be wrong and could not be moved. */
   isRefused(digest: Digest, ino: number): boolean {
     return this.#refused.get(digest) === ino;
@@ -167,7 +177,7 @@ export class Judge {
     }
   }
 
-  async #adopt(digest: Digest, { size, ino }: RegularFile): Promise<Proof> {
+  async #adopt(digest: Digest, { size, ino, mtimeMs }: RegularFile): Promise<Proof> {
     const { layout, stock, turns, unproven, now } = this.#parts;
     return await turns.run<Proof>(digest, async () => {
       const there = await lstat(layout.blob(digest)).catch(ignoreMissing);
@@ -175,7 +185,8 @@ export class Judge {
       if (stock.sizeOf(digest) !== undefined) return { kind: 'stored' };
       if (there?.ino !== ino || there.size !== size) return { kind: 'absent' };
       unproven.settle(digest, size);
-      stock.add(digest, size, now());
+      // When it was last used is not known: it was not before it came.
+      stock.add(digest, size, Math.min(Math.floor(mtimeMs), now()));
       return { kind: 'adopted', bytes: size };
     });
   }

@@ -1,7 +1,19 @@
 /** Owns where things lie in the data directory, layout `v1`. */
-import { mkdir, open, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../oci/digest.ts';
+
+const VERSION = 1;
+
+/** The data directory was written by a newer hubcap: nothing is touched. */
+export class LayoutTooNewError extends Error {
+  constructor(directory: string, found: string) {
+    super(
+      `${directory} has layout ${found}, this hubcap knows v${VERSION}: run the newer hubcap, or use another data directory`,
+    );
+    this.name = 'LayoutTooNewError';
+  }
+}
 
 /** Everything that hubcap writes below the data directory. */
 export class Layout {
@@ -17,13 +29,23 @@ export class Layout {
 
   constructor(directory: string) {
     this.directory = directory;
-    this.root = join(directory, 'v1');
+    this.root = join(directory, `v${VERSION}`);
     this.blobs = join(this.root, 'blobs');
     this.fills = join(this.root, 'fills');
     this.aside = join(this.root, 'aside');
     this.catalog = join(this.root, 'catalog.db');
     this.lock = join(this.root, 'lock');
     this.socket = join(directory, 'control.sock');
+  }
+
+  /** @throws LayoutTooNewError, whether or not there is a layout beside it that could be used; what the file system says */
+  async refuseNewer(): Promise<void> {
+    const names = await readdir(this.directory).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return [];
+    });
+    const newer = names.find((name) => /^v[1-9]\d*$/.test(name) && Number(name.slice(1)) > VERSION);
+    if (newer !== undefined) throw new LayoutTooNewError(this.directory, newer);
   }
 
   /** Makes the directories that must exist. @throws what the file system says */

@@ -1,5 +1,4 @@
 /** Owns the comparison of the catalog with the files, in the background after a start. */
-import { stat } from 'node:fs/promises';
 import type { FindingKind, Step } from './findings.ts';
 import {
   type InspectedParts,
@@ -10,7 +9,6 @@ import {
   SHARDS,
   type Shard,
 } from './inspect.ts';
-import { isMissing } from './layout.ts';
 
 export interface ReconcileReport {
   /** files that the catalog did not know, and that are what their names say */
@@ -52,10 +50,7 @@ export async function reconcile(parts: InspectedParts, signal: AbortSignal): Pro
 /** @returns whether files and rows differ */
 async function countUnproven(parts: InspectedParts, shard: Shard): Promise<boolean> {
   const { gone, rowless, strange } = await readShard(parts, shard);
-  for (const digest of rowless) {
-    const size = await sizeOfFile(parts.layout.blob(digest));
-    if (parts.store.sizeOf(digest) === undefined) parts.store.unproven.count(prefixOf(shard), size);
-  }
+  for (const digest of rowless) await parts.store.judge.countUnproven(digest);
   return gone.length + rowless.length + strange.length > 0;
 }
 
@@ -80,14 +75,5 @@ async function tally(
     }
   } finally {
     signal.removeEventListener('abort', stop);
-  }
-}
-
-async function sizeOfFile(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (isMissing(error)) return 0;
-    throw error;
   }
 }

@@ -11,24 +11,29 @@ export class Unproven {
     this.#ledger = ledger;
   }
 
-  /** Notes the size of a file; `prefix` as in `sha256:ab`. */
-  count(prefix: string, size: number): void {
+  /** Notes a file and its size. */
+  count(digest: Digest, size: number): void {
+    const prefix = prefixOf(digest);
     this.#bytes.set(prefix, (this.#bytes.get(prefix) ?? 0) + sizeOnDisk(size));
     this.#ledger.found(size);
   }
 
   /** The file has been judged: it is counted as what it is from now on. */
   settle(digest: Digest, size: number): void {
-    const prefix = digest.slice(0, 'sha256:ab'.length);
+    const prefix = prefixOf(digest);
     const counted = this.#bytes.get(prefix) ?? 0;
     const settled = Math.min(counted, sizeOnDisk(size));
     this.#bytes.set(prefix, counted - settled);
     this.#ledger.lost(settled);
   }
 
-  /** All files of the directory have been judged. */
+  /** All files of the directory have been judged. @param prefix `sha256:ab` */
   close(prefix: string): void {
     this.#ledger.lost(this.#bytes.get(prefix) ?? 0);
     this.#bytes.delete(prefix);
   }
+}
+
+function prefixOf(digest: Digest): string {
+  return digest.slice(0, 'sha256:ab'.length);
 }

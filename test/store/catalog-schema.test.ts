@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, open, readdir, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
@@ -81,9 +82,48 @@ t.test('a newer one is refused and stays as it is', async (t) => {
 
 t.test('a file system that refuses is no damage', async (t) => {
   const file = fileIn(t);
-  await mkdir(file);
-  t.throws(() => openCatalogFile(file), { message: /unable to open/ });
   t.throws(() => openCatalogFile(join(file, 'missing', 'catalog.db')), { message: /unable to open/ });
+});
+
+t.test('a directory in its place is set aside', async (t) => {
+  const file = fileIn(t);
+  await mkdir(join(file, 'with', 'things'), { recursive: true });
+  const { database, setAside } = openCatalogFile(file);
+  t.ok(setAside && existsSync(join(setAside, 'with', 'things')));
+  database.close();
+});
+
+t.test('what was committed and not yet in the file is read; what is cut off from it is not', async (t) => {
+  for (const [cut, least, most] of [
+    [0, 3, 3],
+    [100, 2, 3],
+    [4000, 0, 2],
+    [1_000_000, 0, 0],
+  ] as const) {
+    const file = join(t.testdir({}), `${cut}.db`);
+    const { database } = openCatalogFile(file);
+    const index = new ContentIndex(database);
+    for (const text of ['a', 'b', 'c']) index.add({ digest: digestOf(text), size: 1 }, 1);
+    const copy = `${file}-copy.db`;
+    await copyFile(file, copy);
+    const wal = readFileSync(`${file}-wal`);
+    await writeFile(`${copy}-wal`, wal.subarray(0, Math.max(0, wal.length - cut)));
+    database.close();
+    const opened = openCatalogFile(copy);
+    const { objects } = new ContentIndex(opened.database).totals(1);
+    t.ok(objects >= least && objects <= most, `${cut}: ${objects}`);
+    new ContentIndex(opened.database).add({ digest: digestOf('d'), size: 1 }, 1);
+    opened.database.close();
+  }
+});
+
+t.test('a log of changes without its catalog is no obstacle', async (t) => {
+  const file = fileIn(t);
+  await writeFile(`${file}-wal`, Buffer.alloc(10_000, 0xa5));
+  await writeFile(`${file}-shm`, Buffer.alloc(32_768, 0xa5));
+  const { database } = openCatalogFile(file);
+  new ContentIndex(database).add({ digest: digestOf('d'), size: 1 }, 1);
+  database.close();
 });
 
 t.test('a data directory opens whatever happened to its catalog', async (t) => {
@@ -93,6 +133,7 @@ t.test('a data directory opens whatever happened to its catalog', async (t) => {
     ['a page in the middle', async (file) => await damage(file, 20 * 4096, 4096)],
     ['all pages but the first', async (file) => await damage(file, 4096, 100 * 4096)],
     ['its tables', async (file) => new DatabaseSync(file).exec('DROP TABLE blobs')],
+    ['all of it: random bytes', async (file) => await writeFile(file, randomBytes(100_000))],
     ['its end', async (file) => await truncate(file, 10 * 4096)],
   ];
   for (const [at, [what, spoil]] of damages.entries()) {

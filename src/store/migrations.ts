@@ -1,0 +1,69 @@
+/** Owns the catalog's tables, as the steps from each version to the next. */
+import type { DatabaseSync } from 'node:sqlite';
+
+/**
+ * blobs     what is on disk and was proven (files are the truth; rows are reconciled with them after a start)
+ * manifests which of the blobs are manifests, with the type they are served as
+ * links     what a manifest names, in order
+ * holdings  which repository was proven to hold which stored digest (design, rule 3)
+ * tags      which tag was which digest, and when upstream last said so (ms since the epoch)
+ *
+ * All but `repositories` name stored digests only and go with them, so the store's budget bounds the catalog.
+ */
+const SCHEMA = `
+CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, last_used INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX blobs_by_use ON blobs (last_used);
+CREATE TABLE manifests (digest TEXT PRIMARY KEY, media_type TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE links (
+  parent TEXT NOT NULL, position INTEGER NOT NULL, child TEXT NOT NULL, role TEXT NOT NULL, size INTEGER NOT NULL,
+  is_foreign INTEGER NOT NULL, platform TEXT, PRIMARY KEY (parent, position)
+) WITHOUT ROWID;
+CREATE INDEX links_by_child ON links (child);
+CREATE TABLE repositories (id INTEGER PRIMARY KEY, upstream TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (upstream, name));
+CREATE TABLE holdings (
+  repository INTEGER NOT NULL, digest TEXT NOT NULL, proven_at INTEGER NOT NULL, PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE INDEX holdings_by_digest ON holdings (digest);
+CREATE TABLE tags (
+  repository INTEGER NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER,
+  checked_at INTEGER NOT NULL, PRIMARY KEY (repository, tag)
+) WITHOUT ROWID;
+CREATE INDEX tags_by_digest ON tags (digest);
+`;
+
+/** One step: from the version that is its place in the list to the next. What was released is never changed. */
+export type Migration = string;
+
+export const MIGRATIONS: readonly Migration[] = [SCHEMA];
+
+/** @returns the version of a catalog, 0 where it is new */
+export function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.user_version);
+}
+
+/**
+ * Brings a catalog to the newest version, one version at a time, each in a transaction: whatever ends this, the
+ * catalog is at one version or the next, and the next start goes on.
+ */
+export function migrate(database: DatabaseSync, migrations: readonly Migration[]): void {
+  for (let version = versionOf(database); version < migrations.length; version++) {
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      database.exec(migrations[version] ?? '');
+      database.exec(`PRAGMA user_version = ${version + 1}; COMMIT`);
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+/** @returns the names of the tables and indexes that a catalog has, in order */
+export function tablesOf(database: DatabaseSync): string[] {
+  return database
+    .prepare(
+      "SELECT name FROM sqlite_schema WHERE type IN ('table', 'index') AND sql IS NOT NULL ORDER BY name",
+    )
+    .all()
+    .map(({ name }) => String(name));
+}
