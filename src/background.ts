@@ -41,8 +41,10 @@ export async function runBackground({
     timer.unref();
     stop.addEventListener('abort', () => clearInterval(timer), { once: true });
   };
+  const watch = watchPossession(opened, log);
   every(FLUSH_INTERVAL_MS, 'last uses could not be written', async () => opened.flush());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
+    await watch();
     if (!health.isWritable) await opened.store.probe();
   });
   const restore = async (): Promise<void> => {
@@ -68,4 +70,16 @@ export async function runBackground({
     onError: (error) => log.warn({ error }, 'stored content could not be checked'),
     signal: stop,
   });
+}
+
+/** Says once when somebody has removed or replaced the directory, and makes its directories again. */
+function watchPossession(opened: DataDirectory, log: Logger): () => Promise<void> {
+  let isLost = false;
+  return async () => {
+    const reason = await opened.lost();
+    if (reason === undefined || isLost) return;
+    isLost = true;
+    log.error({ reason }, 'the data directory is not the one that hubcap was started with');
+    await opened.store.probe();
+  };
 }

@@ -224,12 +224,13 @@ function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, no
 
 async function reasonsNotReady(
   stop: AbortSignal,
-  { store }: DataDirectory,
+  opened: DataDirectory,
   health: DiskHealth,
 ): Promise<string[]> {
   if (stop.aborted) return ['stopping'];
-  if (!health.isWritable) await store.probe().catch((error: StorageError) => error); // it tells the observer
-  return health.isWritable ? [] : [`the disk refuses: ${health.reason}`];
+  const lost = await opened.lost().catch((error: unknown) => String(error));
+  if (lost || !health.isWritable) await opened.store.probe().catch((error: StorageError) => error); // it tells the observer
+  return [...(lost ? [lost] : []), ...(health.isWritable ? [] : [`the disk refuses: ${health.reason}`])];
 }
 
 function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: DiskHealth): void {

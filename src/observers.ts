@@ -8,6 +8,8 @@ import type { UpstreamObserver } from './upstream/asker.ts';
 
 /** The disk may refuse a thousand times a second; the log hears of it this often. */
 const STORAGE_LOG_INTERVAL_MS = 5_000;
+/** A store of which nothing is left would fill the log; all is counted. */
+const MAX_FINDINGS_LOGGED = 20;
 
 /** The state of the disk as the store last found it. */
 export interface DiskHealth {
@@ -17,6 +19,7 @@ export interface DiskHealth {
 
 export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth): StoreObserver {
   let quietUntil = 0;
+  const findings = { until: 0, said: 0, unsaid: 0 };
   return {
     removed: (reason, bytes) => {
       metrics.evictions.inc({ reason });
@@ -24,7 +27,19 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
     },
     found: (finding) => {
       metrics.storeFindings.inc({ kind: finding.what });
-      log.warn({ ...finding }, 'something is wrong in the store');
+      const nowMs = performance.now();
+      if (nowMs > findings.until) {
+        findings.until = nowMs + STORAGE_LOG_INTERVAL_MS;
+        findings.said = 0;
+      }
+      findings.said += 1;
+      if (findings.said > MAX_FINDINGS_LOGGED) {
+        findings.unsaid += 1;
+        return;
+      }
+      const { unsaid } = findings;
+      findings.unsaid = 0;
+      log.warn({ ...finding, ...(unsaid > 0 && { unsaid }) }, 'something is wrong in the store');
     },
     fillEnded: (result, error) => {
       metrics.fills.inc({ result });

@@ -61,6 +61,11 @@ export function markClean(database: DatabaseSync): void {
   database.exec(`PRAGMA application_id = ${CLEAN_MARK}`);
 }
 
+/** Writes a catalog whose file was removed while it was open to its place again. A file that is there is left alone. */
+export function putBack(database: DatabaseSync, file: string): void {
+  if (!existsSync(file)) database.prepare('VACUUM INTO ?').run(file);
+}
+
 function takeCleanMark(database: DatabaseSync): 'found' | 'missing' {
   if (database.prepare('PRAGMA application_id').get()?.application_id !== CLEAN_MARK) return 'missing';
   database.exec('PRAGMA application_id = 0');

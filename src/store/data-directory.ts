@@ -1,7 +1,7 @@
 /** Owns the opening and closing of a data directory: lock, catalog, store, fills, in that order. */
 import { statfs } from 'node:fs/promises';
 import { Catalog } from './catalog.ts';
-import { markClean, openCatalogFile } from './catalog-schema.ts';
+import { markClean, openCatalogFile, putBack } from './catalog-schema.ts';
 import { ContentIndex } from './content-index.ts';
 import { DiskStore, type StoreObserver } from './disk-store.ts';
 import { StorageError } from './errors.ts';
@@ -9,6 +9,7 @@ import { Fills } from './fills.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import type { Partial } from './partials.ts';
+import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
 
@@ -32,6 +33,8 @@ export interface DataDirectory {
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
   setAside: string | undefined;
+  /** what is wrong when somebody has removed or replaced the directory; undefined while it is ours */
+  lost(): Promise<string | undefined>;
   /** writes what is kept in memory */
   flush(): void;
   reconcile(signal: AbortSignal): Promise<ReconcileReport>;
@@ -53,6 +56,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   try {
     const { database, setAside } = openCatalogFile(layout.catalog);
     const index = new ContentIndex(database);
+    const possession = new Possession(layout);
     const { observer, minFreeBytes, now } = options;
     const maxBytes = await resolveBudget(layout.root, options.maxBytes);
     const store = new DiskStore({ layout, index, maxBytes, minFreeBytes, observer, now });
@@ -68,6 +72,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       fills: new Fills({ store, layout, observer, now }),
       partials,
       setAside,
+      lost: () => possession.lost(),
       flush: () => index.flushUses(),
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       scrub: (options) => scrub({ layout, index, store }, options),
@@ -76,6 +81,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
         try {
           index.flushUses();
           markClean(database);
+          putBack(database, layout.catalog);
         } catch (error) {
           observer.storageFailed(new StorageError('writing last uses', error));
         }
