@@ -35,13 +35,18 @@ export async function runBackground({
   config,
 }: BackgroundParts): Promise<void> {
   const every = (intervalMs: number, what: string, work: () => Promise<void>): void => {
-    const timer = setInterval(() => {
-      work().catch((error: unknown) => log.warn({ error }, what));
+    let isRunning = false;
+    const timer = setInterval(async () => {
+      if (isRunning) return; // a disk that hangs must not gather a crowd
+      isRunning = true;
+      await work().catch((error: unknown) => log.warn({ error }, what));
+      isRunning = false;
     }, intervalMs);
     timer.unref();
     stop.addEventListener('abort', () => clearInterval(timer), { once: true });
   };
-  const watch = watchPossession(opened, log);
+  const compare = comparing(opened, log, stop);
+  const watch = watchPossession(opened, log, compare);
   every(FLUSH_INTERVAL_MS, 'last uses could not be written', async () => opened.flush());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     await watch();
@@ -57,13 +62,10 @@ export async function runBackground({
   if (opened.setAside)
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
   await restore().catch((error: unknown) => log.warn({ error }, 'room could not be made'));
-  try {
-    const report = await opened.reconcile(stop);
-    log.debug(report, 'catalog and files agree');
-    await resumePartials(opened.partials, table, blobs, stop);
-  } catch (error) {
-    if (!stop.aborted) log.warn({ error }, 'catalog and files could not be compared');
-  }
+  await compare();
+  await resumePartials(opened.partials, table, blobs, stop).catch((error: unknown) => {
+    if (!stop.aborted) log.warn({ error }, 'partial downloads could not be resumed');
+  });
   await opened.scrub({
     bytesPerS: config.storage.scrubBytesPerS,
     onRead: (bytes) => metrics.scrubbedBytes.inc(bytes),
@@ -72,8 +74,28 @@ export async function runBackground({
   });
 }
 
-/** Says once when somebody has removed or replaced the directory, and makes its directories again. */
-function watchPossession(opened: DataDirectory, log: Logger): () => Promise<void> {
+/** Makes catalog and files agree, one time after the other. It never rejects. */
+function comparing({ reconcile }: DataDirectory, log: Logger, stop: AbortSignal): () => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  const compare = async (): Promise<void> => {
+    try {
+      log.debug(await reconcile(stop), 'catalog and files agree');
+    } catch (error) {
+      if (!stop.aborted) log.warn({ error }, 'catalog and files could not be compared');
+    }
+  };
+  return () => {
+    last = last.then(compare);
+    return last;
+  };
+}
+
+/** Says once when somebody has removed or replaced the directory, and goes on with what is there. */
+function watchPossession(
+  opened: DataDirectory,
+  log: Logger,
+  compare: () => Promise<void>,
+): () => Promise<void> {
   let isLost = false;
   return async () => {
     const reason = await opened.lost();
@@ -81,5 +103,6 @@ function watchPossession(opened: DataDirectory, log: Logger): () => Promise<void
     isLost = true;
     log.error({ reason }, 'the data directory is not the one that hubcap was started with');
     await opened.store.probe();
+    await compare();
   };
 }

@@ -19,7 +19,7 @@ export function openProgress(output: NodeJS.WriteStream): Progress {
 
 function openBar(output: NodeJS.WriteStream): Progress {
   const startedMs = performance.now();
-  const format = '{bar} {percentage}%  {done} of {total}  {rate}/s  {left}';
+  const format = '{bar} {percentage}%  {done} of {all}  {rate}/s  {left}';
   const options = { stream: output, format, hideCursor: true, clearOnComplete: true, forceRedraw: true };
   const bar = new SingleBar({ ...options, formatValue: (value) => String(value) }, Presets.shades_classic);
   let isStarted = false;
@@ -46,8 +46,8 @@ function openLines(output: NodeJS.WriteStream): Progress {
       const nowMs = performance.now();
       if (nowMs - saidMs < LINE_INTERVAL_MS) return;
       saidMs = nowMs;
-      const { done, total, rate, left } = describe(bytes, totalBytes, nowMs - startedMs);
-      output.write(`${done} of ${total}, ${rate}/s, ${left}\n`);
+      const { done, all, rate, left } = describe(bytes, totalBytes, nowMs - startedMs);
+      output.write(`${done} of ${all}, ${rate}/s, ${left}\n`);
     },
     clear: () => undefined,
     end: () => undefined,
@@ -59,7 +59,7 @@ function describe(bytes: number, totalBytes: number, elapsedMs: number) {
   const restMs = rate > 0 ? Math.max(0, Math.ceil((totalBytes - bytes) / rate)) * SECOND : undefined;
   return {
     done: formatBytes(bytes),
-    total: formatBytes(totalBytes),
+    all: formatBytes(totalBytes),
     rate: formatBytes(Math.round(rate)),
     left: restMs === undefined ? '' : `${formatDuration(restMs)} left`,
   };

@@ -1,5 +1,6 @@
 /** Owns the opening of the catalog's file: created, migrated, or set aside when damaged. */
-import { existsSync, renameSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { MIGRATIONS, type Migration, migrate, tablesOf, versionOf } from './migrations.ts';
 
@@ -32,7 +33,23 @@ export function openCatalogFile(
     for (const suffix of ['', '-wal', '-shm']) {
       if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
     }
+    forgetOlder(file);
     return { database: openAndMigrate(file, migrations), setAside };
+  }
+}
+
+/** So many damaged catalogs are kept for whoever wants to look; no budget counts them. */
+const MAX_DAMAGED = 3;
+
+function forgetOlder(file: string): void {
+  const prefix = `${basename(file)}.damaged-`;
+  const setAside = readdirSync(dirname(file)).filter((name) => name.startsWith(prefix));
+  const whens = [...new Set(setAside.map((name) => Number.parseInt(name.slice(prefix.length), 10)))];
+  const kept = new Set(whens.sort((a, b) => b - a).slice(0, MAX_DAMAGED));
+  for (const name of setAside) {
+    if (kept.has(Number.parseInt(name.slice(prefix.length), 10))) continue;
+    const path = join(dirname(file), name);
+    if (!isDirectory(path)) rmSync(path, { force: true }); // what others made in our place is theirs
   }
 }
 

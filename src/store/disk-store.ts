@@ -6,7 +6,7 @@ import { Aside } from './aside.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { ContentIndex } from './content-index.ts';
 import { freeBytesOf, tryDisk } from './disk.ts';
-import { DigestMismatchError, StorageError } from './errors.ts';
+import { DigestMismatchError, StorageError, StoreClosingError } from './errors.ts';
 import { evict } from './eviction.ts';
 import type { FillResult } from './fills.ts';
 import type { StoreFinding } from './findings.ts';
@@ -17,7 +17,7 @@ import { type EvictionReason, Ledger, sizeOnDisk } from './ledger.ts';
 import { OpenFiles } from './open-files.ts';
 import { Partials } from './partials.ts';
 import { Stock } from './stock.ts';
-import { storedReader } from './stored-reader.ts';
+import { readWhole, storedReader } from './stored-reader.ts';
 import { Turns } from './turns.ts';
 import { Unproven } from './unproven.ts';
 
@@ -106,14 +106,12 @@ export class DiskStore {
     const { reader, size, ino } = opened;
     try {
       if (size > maxBytes) return undefined;
-      const body = Buffer.alloc(size);
-      let position = 0;
-      while (position < size) position += await reader.read(body.subarray(position), position);
+      const body = await readWhole(reader, size);
       if (digestOf(body, algorithmOf(digest)) === digest) return body;
     } finally {
       reader.close();
     }
-    await this.judge.setAside(digest, ino);
+    await this.#setAside(digest, ino);
     return undefined;
   }
 
@@ -198,12 +196,11 @@ export class DiskStore {
       const { size, ino } = lease;
       this.use(digest);
       const onShorter = (): void => {
-        this.judge
-          .setAside(digest, ino)
-          .catch((error: unknown) => this.#failed('setting content aside', error));
+        this.#setAside(digest, ino).catch(() => undefined); // the observer has been told
       };
       return { reader: storedReader(lease, onShorter), size, ino };
     } catch (error) {
+      if (error instanceof StoreClosingError) throw error;
       throw this.#failed('opening content', error);
     }
   }
@@ -213,23 +210,27 @@ export class DiskStore {
    * writes a file in its place, and one that others make shorter is noticed by whoever reads it.
    */
   async #openProven(digest: Digest): Promise<RegularFile | undefined> {
-    if (this.sizeOf(digest) === undefined && (await this.judge.prove(digest)).kind !== 'adopted') {
-      if (this.sizeOf(digest) === undefined) return undefined;
-    }
+    if (this.sizeOf(digest) === undefined) await this.judge.prove(digest);
+    const expected = this.sizeOf(digest);
+    if (expected === undefined) return undefined;
     const opened = await openRegular(this.#options.layout.blob(digest));
     if (!opened || opened === 'irregular') {
       await this.judge.forgetMissing(digest);
       return undefined;
     }
     const { file, size, ino } = opened;
-    const expected = this.sizeOf(digest);
     if (expected === size && !this.judge.isRefused(digest, ino)) return opened;
     await file.close();
-    if (expected !== undefined) await this.judge.setAside(digest, ino);
+    await this.#setAside(digest, ino);
     return undefined;
   }
 
-  /** Puts proven content to its place. Without its row it would be proven again: then it is not kept. */
+  async #setAside(digest: Digest, ino: number): Promise<void> {
+    await this.judge.setAside(digest, ino).catch((error: unknown) => {
+      throw this.#failed('setting content aside', error);
+    });
+  }
+
   async #place(digest: Digest, size: number, move: (target: string) => Promise<void>): Promise<void> {
     const { layout, now } = this.#options;
     await this.#turns.run(digest, async () => {

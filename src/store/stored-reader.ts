@@ -31,3 +31,12 @@ export function storedReader(lease: Lease, onShorter: () => void): BlobReader {
     },
   };
 }
+
+/** Reads content whole. @param size its bytes; they are held in memory */
+export async function readWhole(reader: BlobReader, size: number): Promise<Buffer> {
+  const body = Buffer.alloc(size);
+  for (let position = 0; position < size; ) {
+    position += await reader.read(body.subarray(position), position);
+  }
+  return body;
+}

@@ -1,5 +1,6 @@
 /** Owns the verification of the store, or of the content of one image: what is looked at, counted and told. */
-import { readdir, unlink } from 'node:fs/promises';
+import { unlinkSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../oci/digest.ts';
 import type { Fills } from './fills.ts';
@@ -112,16 +113,28 @@ async function* inspectAll(parts: VerifiedParts, digests: readonly Digest[]): As
 async function* inspectDownloads({ layout, store, fills }: VerifiedParts): AsyncGenerator<Step> {
   for (const entry of await readdir(layout.fills, { withFileTypes: true })) {
     const path = join(layout.fills, entry.name);
-    const digest = digestOfPartial(entry.name.replace(/\.json$/, ''));
+    const digest = digestOfPartial(entry.name.replace(NOTE, ''));
     // Looked up and moved in one turn: a fill that begins now makes its file anew.
     const isOwned = digest ? store.partials.has(digest) || fills.has(digest) : isBeingWritten(entry.name);
     if (isOwned) continue;
-    if (digest && entry.name.endsWith('.json')) {
-      await unlink(path).catch(() => undefined); // a note is advice: one that outlived its download is no fault
+    if (digest && NOTE.test(entry.name)) {
+      dropNote(path);
       continue;
     }
     const finding = entry.isFile() ? store.judge.setAsideLeftover(path) : store.judge.irregular(path);
     if (finding) yield { kind: 'found', finding };
+  }
+}
+
+/** What a note is named beside its download, and while it is written. */
+const NOTE = /\.json(\.new)?$/;
+
+/** A note says something about a download; one that outlived it is no fault. */
+function dropNote(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // it is gone already, or goes at the next start
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, open, readdir, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
@@ -83,6 +83,19 @@ t.test('a newer one is refused and stays as it is', async (t) => {
 t.test('a file system that refuses is no damage', async (t) => {
   const file = fileIn(t);
   t.throws(() => openCatalogFile(join(file, 'missing', 'catalog.db')), { message: /unable to open/ });
+});
+
+t.test('a catalog that is damaged again and again does not fill the disk', async (t) => {
+  const file = fileIn(t);
+  const asides: string[] = [];
+  for (let time = 0; time < 6; time++) {
+    await writeFile(file, 'this is no database. '.repeat(1000));
+    const { database, setAside } = openCatalogFile(file);
+    database.close();
+    asides.push(basename(setAside ?? ''));
+  }
+  const left = (await readdir(dirname(file))).filter((name) => name.includes('damaged'));
+  t.same(left.sort(), [...new Set(asides)].slice(-3).sort(), 'the last ones are kept');
 });
 
 t.test('a directory in its place is set aside', async (t) => {

@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { type VerifyEvent, type VerifySelection, verify } from '../../src/store/verify.ts';
+import { needs } from '../helpers/engines/needs.ts';
 import { MIB, openRig, type Rig } from './rig.ts';
 import { bytesOf, readToEnd, Source } from './source.ts';
 
@@ -135,4 +137,18 @@ t.test('it ends when reading it does, and leaves nothing open', async (t) => {
   const open = readdirSync('/proc/self/fd').length;
   for await (const event of verify(rig, undefined, () => 0)) if (event.kind === 'progress') break;
   t.equal(readdirSync('/proc/self/fd').length, open);
+});
+
+t.test('what the disk refuses to read is said, left where it is, and does not end the walk', async (t) => {
+  if (!needs(t, 'root', 'mount', 'umount')) return;
+  const rig = await openFilled(t);
+  const empty = digestOf('');
+  await rig.store.put(empty, Buffer.alloc(0));
+  const path = rig.layout.blob(empty);
+  // A regular file of no bytes whose first byte cannot be read: EIO, as from a disk with a fault.
+  execFileSync('mount', ['--bind', `/proc/${process.pid}/mem`, path]);
+  const { report, findings } = await run(rig).finally(() => execFileSync('umount', ['-l', path]));
+  t.match(report, { objects: 5, findings: { unreadable: 1 }, isClean: false });
+  t.match(findings, [{ what: 'unreadable', name: empty, isSetAside: false }]);
+  t.equal(rig.store.sizeOf(empty), 0, 'it may be read another time');
 });

@@ -53,8 +53,8 @@ for (const [name, take] of [
       offline: true,
     });
     t.equal(await next.ready(), 200);
-    t.equal((await next.get(`/v2/team/app/blobs/${first.digest}`)).headers['cache-status'], 'hubcap; hit');
-    t.equal((await next.manifest(MANIFEST)).headers['docker-content-digest'], image.manifest.digest);
+    const { headers } = await next.get(`/v2/team/app/blobs/${first.digest}`);
+    t.equal(headers['cache-status'], 'hubcap; hit', 'that the repository holds it was not forgotten');
   });
 }
 

@@ -101,6 +101,19 @@ t.test('what is not known is a clear error; what is no name, a usage error', asy
   t.match(noName, { code: 2, stderr: /is no image name/ });
 });
 
+t.test('a verification that nobody reads does not hold up the end', async (t) => {
+  const { mirror } = await startPulled(t);
+  const control = await connectControl([join(mirror.directory, 'control.sock')]);
+  const events = control?.verify(undefined)[Symbol.asyncIterator]();
+  t.match(await events?.next(), { done: false });
+  await mirror.close();
+  const rest = async (): Promise<void> => {
+    while (!(await events?.next())?.done);
+  };
+  await rest().catch(() => undefined); // cut off, or it had all been said before
+  t.notOk(mirror.logs.some((line) => line.includes('does not end')));
+});
+
 t.test('one at a time; who leaves ends it', async (t) => {
   const { mirror } = await startPulled(t);
   const socketPath = join(mirror.directory, 'control.sock');
