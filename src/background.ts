@@ -52,12 +52,7 @@ export async function runBackground({
     await watch();
     if (!health.isWritable) await opened.store.probe();
   });
-  const restore = async (): Promise<void> => {
-    const restored = await opened.store.ledger.restore();
-    if (restored.isInVain)
-      log.warn(restored, 'the disk is fuller than minFree allows, and evicting does not help');
-    else if (restored.budgetBytes + restored.minFreeBytes > 0) log.info(restored, 'room was made');
-  };
+  const restore = restoring(opened, log);
   every(RESTORE_INTERVAL_MS, 'room could not be made', restore);
   if (opened.setAside)
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
@@ -72,6 +67,18 @@ export async function runBackground({
     onError: (error) => log.warn({ error }, 'stored content could not be checked'),
     signal: stop,
   });
+}
+
+/** Keeps budget and `minFree`; that it cannot is said once, until it can again. */
+function restoring({ store }: DataDirectory, log: Logger): () => Promise<void> {
+  let wasInVain = false;
+  return async () => {
+    const restored = await store.ledger.restore();
+    if (restored.isInVain && !wasInVain)
+      log.warn(restored, 'the disk is fuller than minFree allows, and evicting does not help');
+    else if (restored.budgetBytes + restored.minFreeBytes > 0) log.info(restored, 'room was made');
+    wasInVain = restored.isInVain;
+  };
 }
 
 /** Makes catalog and files agree, one time after the other. It never rejects. */
