@@ -1,11 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { digestOf } from '../../src/oci/digest.ts';
-import {
-  DigestMismatchError,
-  OversizeError,
-  StoreClosingError,
-} from '../../src/store/errors.ts';
+import { DigestMismatchError, OversizeError, StoreClosingError } from '../../src/store/errors.ts';
 import type { PassageStart } from '../../src/store/passage.ts';
 import { HELD_BACK_BYTES } from '../../src/store/tail.ts';
 import { isWaiting, MIB } from './rig.ts';
