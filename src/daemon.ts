@@ -230,7 +230,11 @@ async function reasonsNotReady(
   if (stop.aborted) return ['stopping'];
   const lost = await opened.lost().catch((error: unknown) => String(error));
   if (lost || !health.isWritable) await opened.store.probe().catch((error: StorageError) => error); // it tells the observer
-  return [...(lost ? [lost] : []), ...(health.isWritable ? [] : [`the disk refuses: ${health.reason}`])];
+  const refusal = health.isWritable ? undefined : `the disk refuses: ${health.reason}`;
+  const full = opened.store.ledger.isDiskFull
+    ? 'the disk is full: nothing is cached until it has room'
+    : undefined;
+  return [lost, refusal, full].filter((reason) => reason !== undefined);
 }
 
 function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: DiskHealth): void {
@@ -239,7 +243,7 @@ function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: D
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
     storeObjects: () => store.objects,
-    storeWritable: () => health.isWritable,
+    storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });

@@ -46,7 +46,7 @@ export interface BeginOptions {
 interface Taken {
   digest: Digest;
   found: number;
-  reservation?: Reservation;
+  reservation: Reservation;
   file?: FileHandle;
 }
 
@@ -65,11 +65,11 @@ export async function beginFill(
   const inStore = await lookInto(store, digest);
   if (inStore === 'stored') return { kind: 'stored' };
   if (inStore === 'bypass') return PAST;
-  const taken: Taken = { digest, found: store.partials.take(digest) };
+  const found = store.partials.take(digest);
+  // In the same turn: its room must not be given to another.
+  const reservation = store.ledger.claim(found);
+  const taken: Taken = { digest, found, reservation };
   try {
-    const reservation = await store.ledger.reserve(taken.found);
-    if (!reservation) return await giveBack(taken, 'keep', PAST, options); // room may come
-    taken.reservation = reservation;
     const file = await openPartial(taken, options);
     taken.file = file;
     const input = await openInput(goal, taken, file, abort.signal);
@@ -100,13 +100,14 @@ async function giveBack(
   outcome: Beginning,
   { store, observer }: BeginOptions,
 ): Promise<Beginning> {
-  reservation?.release();
   try {
     await file?.close();
     if (partial === 'keep') await store.partials.keep(digest, found);
     else await store.partials.discard(digest);
   } catch (error) {
     observer.storageFailed(new StorageError('clearing away a fill', error));
+  } finally {
+    reservation.release(); // last: what is on disk is counted at any moment
   }
   return outcome;
 }
@@ -145,6 +146,7 @@ async function openInput(
   await file.truncate(0).catch((error: unknown) => {
     throw new StorageError('emptying a partial file', error);
   });
+  taken.reservation.wrote(-taken.found);
   taken.found = 0;
   return await sources.open({ from: 0, signal, purpose: 'fill' });
 }

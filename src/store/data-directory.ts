@@ -1,5 +1,6 @@
 /** Owns the opening and closing of a data directory: lock, catalog, store, fills, in that order. */
 import { statfs } from 'node:fs/promises';
+import { keepBallast, withBallast } from './ballast.ts';
 import { Catalog } from './catalog.ts';
 import { markClean, openCatalogFile, putBack } from './catalog-schema.ts';
 import { ContentIndex } from './content-index.ts';
@@ -52,9 +53,10 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   const layout = new Layout(options.directory);
   await layout.refuseNewer();
   await layout.create();
-  const unlock = lockDirectory(layout.directory, layout.lock);
+  const unlock = withBallast(layout.ballast, () => lockDirectory(layout.directory, layout.lock));
   try {
-    const { database, setAside } = openCatalogFile(layout.catalog);
+    const { database, setAside } = withBallast(layout.ballast, () => openCatalogFile(layout.catalog));
+    keepBallast(layout.ballast);
     const index = new ContentIndex(database);
     const possession = new Possession(layout);
     const { observer, minFreeBytes, now } = options;
@@ -86,6 +88,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
           observer.storageFailed(new StorageError('writing last uses', error));
         }
         database.close();
+        keepBallast(layout.ballast);
         unlock();
       },
     };

@@ -134,7 +134,8 @@ export class DiskStore {
     const temporary = join(this.#options.layout.fills, `put-${process.pid}-${this.#sequence++}`);
     try {
       await writeDurably(temporary, body);
-      await this.#place(digest, body.length, (target) => rename(temporary, target));
+      const settle = (): void => reservation.release();
+      await this.#place(digest, body.length, (target) => rename(temporary, target), settle);
     } catch (error) {
       await unlink(temporary).catch(() => undefined); // find() removes leftovers at the next start
       throw this.#failed('storing content', error);
@@ -144,11 +145,15 @@ export class DiskStore {
     return true;
   }
 
-  /** Moves the finished file of a fill into the store: file, directory, then catalog. @throws StorageError */
-  async promote(digest: Digest, file: FileHandle, size: number): Promise<void> {
+  /**
+   * Moves the finished file of a fill into the store: file, directory, then catalog.
+   * @param settle called when the store counts it: what was reserved for it is free
+   * @throws StorageError
+   */
+  async promote(digest: Digest, file: FileHandle, size: number, settle: () => void): Promise<void> {
     try {
       await file.datasync();
-      await this.#place(digest, size, (target) => this.partials.promote(digest, target));
+      await this.#place(digest, size, (target) => this.partials.promote(digest, target), settle);
     } catch (error) {
       throw this.#failed('storing a fill', error);
     }
@@ -195,10 +200,11 @@ export class DiskStore {
       if (!lease) return undefined;
       const { size, ino } = lease;
       this.use(digest);
-      const onShorter = (): void => {
+      const isShorter = (): void => {
         this.#setAside(digest, ino).catch(() => undefined); // the observer has been told
       };
-      return { reader: storedReader(lease, onShorter), size, ino };
+      const failed = (error: StorageError): void => this.#options.observer.storageFailed(error);
+      return { reader: storedReader(lease, { isShorter, failed }), size, ino };
     } catch (error) {
       if (error instanceof StoreClosingError) throw error;
       throw this.#failed('opening content', error);
@@ -231,7 +237,12 @@ export class DiskStore {
     });
   }
 
-  async #place(digest: Digest, size: number, move: (target: string) => Promise<void>): Promise<void> {
+  async #place(
+    digest: Digest,
+    size: number,
+    move: (target: string) => Promise<void>,
+    settle: () => void,
+  ): Promise<void> {
     const { layout, now } = this.#options;
     await this.#turns.run(digest, async () => {
       await placeDurably(layout, digest, move);
@@ -239,6 +250,7 @@ export class DiskStore {
       this.judge.placed(digest);
       try {
         this.#stock.add(digest, size, now());
+        settle();
       } catch (error) {
         await unlink(layout.blob(digest)).catch(() => undefined); // else it is found and proven later
         throw error;

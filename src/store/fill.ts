@@ -62,6 +62,9 @@ export class Fill {
   #frontier = 0;
   /** what is received now and may not fit */
   #unfit: Buffer = Buffer.alloc(0);
+  /** whether the first download was wrong */
+  #isSecond = false;
+  #announced: Promise<void> = Promise.resolve();
   #isPassedOn = false;
   #isRunning = true;
 
@@ -89,6 +92,11 @@ export class Fill {
     return this.#tail.size;
   }
 
+  /** resolves when upstream has said the size, after it was wrong about the content: to be awaited before joining */
+  get announced(): Promise<void> {
+    return this.#announced;
+  }
+
   get frontier(): number {
     return this.#frontier;
   }
@@ -103,7 +111,9 @@ export class Fill {
 
   /** @returns ms until the byte at `position` can be read, as things go */
   waitMs(position: number): number {
-    return position < this.#tail.released ? 0 : this.#pace.waitMs(position - this.#frontier);
+    // Upstream has been wrong about this content: what it says of parts of it cannot be proven at all.
+    if (position < this.#tail.released || this.#isSecond) return 0;
+    return this.#pace.waitMs(position - Math.max(this.#frontier, this.#options.found));
   }
 
   /** A new reader; it may start before any byte is there. */
@@ -163,8 +173,20 @@ export class Fill {
 
   /** Wrong content is asked for once more, from another connection. What was shown of it is not continued. */
   async #fetchAgain(wrong: unknown): Promise<void> {
-    const { openAgain, discarded, makeRoom, abort, file, onWritten } = this.#options;
+    const { discarded, makeRoom } = this.#options;
+    this.#isSecond = true;
     discarded(wrong);
+    const input = this.#beginAnew(wrong);
+    this.#announced = input.then(
+      () => undefined,
+      () => undefined, // the fill fails by it: who waits looks
+    );
+    if (!(await makeRoom((await input).size ?? 0))) throw new NoRoomError();
+    await this.#fetch(await input);
+  }
+
+  async #beginAnew(wrong: unknown): Promise<FillInput> {
+    const { openAgain, abort, file, onWritten } = this.#options;
     this.#tail.restart(this.#tail.size, wrong); // before the file changes: a reader must not mix the two
     await file.truncate(0).catch((error: unknown) => {
       throw new StorageError('emptying a fill', error);
@@ -176,8 +198,7 @@ export class Fill {
     const input = await openAgain(abort.signal);
     if (!input) throw wrong;
     if (input.size !== this.#tail.size) this.#tail.restart(input.size, wrong);
-    if (!(await makeRoom(input.size ?? 0))) throw new NoRoomError();
-    await this.#fetch(input);
+    return input;
   }
 
   async #copy(input: FillInput): Promise<void> {

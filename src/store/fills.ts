@@ -1,4 +1,6 @@
 /** Owns the running downloads: one per digest, joined by whoever asks while it runs. */
+import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Digest } from '../oci/digest.ts';
 import { type Beginning, type BeginOptions, beginFill, type FillParts } from './begin-fill.ts';
 import { isWrongContent, NoRoomError, StorageError, StoreClosingError } from './errors.ts';
@@ -47,6 +49,9 @@ interface Starting {
   origin: FillOrigin;
   abort: AbortController;
 }
+
+/** What was stopped ends at once; this bounds a disk that hangs. */
+const STOP_DEADLINE_MS = 5_000;
 
 /** Content at the frontiers that is kept in memory: of one fill, and of all together. */
 const MAX_RECENT_BYTES = 4 * 1024 * 1024;
@@ -108,6 +113,8 @@ export class Fills {
   async begin(request: FillRequest): Promise<FillStart & { joined: boolean }> {
     const { digest, origin, open } = request;
     const running = this.#running.get(digest);
+    await running?.fill.announced;
+    if (running && running !== this.#running.get(digest)) return await this.begin(request);
     if (running && !running.fill.hasFailed) return { kind: 'fill', ...running, joined: true };
     if (running) {
       // It is being cleared away. Whatever began meanwhile is joined: two fills must never share a file.
@@ -141,7 +148,7 @@ export class Fills {
     else deadline.addEventListener('abort', stopAll, { once: true });
     await Promise.allSettled([...this.#starting.values()].map(({ start }) => start));
     if (deadline.aborted) stopAll(); // what started meanwhile
-    await Promise.all(this.#ending);
+    await Promise.race([Promise.all(this.#ending), stoppedFor(deadline, STOP_DEADLINE_MS)]);
     deadline.removeEventListener('abort', stopAll);
   }
 
@@ -190,7 +197,6 @@ export class Fills {
       ...{ digest, origin, file, partials: store.partials },
       failed: (error) => observer.storageFailed(new StorageError('noting where a fill comes from', error)),
     });
-    reservation.wrote(found);
     const fill = new Fill({
       ...{ digest, file, found, abort, now },
       input: { size: input.size, chunks: sources.chunks(input, found, abort.signal) },
@@ -223,7 +229,7 @@ export class Fills {
           if (error instanceof StorageError && !(error instanceof NoRoomError)) observer.storageFailed(error);
           throw error;
         });
-      await store.promote(fill.digest, file, size);
+      await store.promote(fill.digest, file, size, () => reservation.release());
       observer.fillEnded('stored');
       return 'stored';
     } catch (error) {
@@ -248,6 +254,12 @@ export class Fills {
     observer.fillEnded(result, error);
     return result;
   }
+}
+
+/** Resolves some time after `deadline`: a call that the disk does not answer cannot be stopped. */
+async function stoppedFor(deadline: AbortSignal, ms: number): Promise<void> {
+  if (!deadline.aborted) await once(deadline, 'abort');
+  await wait(ms, undefined, { ref: false });
 }
 
 function resultOf(error: unknown): FillResult {

@@ -25,6 +25,7 @@ export class Layout {
   readonly aside: string;
   readonly catalog: string;
   readonly lock: string;
+  readonly ballast: string;
   readonly socket: string;
 
   constructor(directory: string) {
@@ -35,6 +36,7 @@ export class Layout {
     this.aside = join(this.root, 'aside');
     this.catalog = join(this.root, 'catalog.db');
     this.lock = join(this.root, 'lock');
+    this.ballast = join(this.root, 'ballast');
     this.socket = join(directory, 'control.sock');
   }
 
@@ -118,7 +120,10 @@ export async function placeDurably(
   const made = await mkdir(shard, { recursive: true, mode: 0o750 });
   await move(layout.blob(digest));
   await syncDirectory(shard);
-  if (made !== undefined) await syncDirectory(join(shard, '..'));
+  if (made === undefined) return;
+  // A new directory is an entry in its parent: from the first that was made, each of them.
+  for (let parent = dirname(shard); parent.length >= dirname(made).length; parent = dirname(parent))
+    await syncDirectory(parent);
 }
 
 /** Makes a rename or an unlink in the directory durable. */

@@ -39,7 +39,7 @@ export interface Restored {
 /** Bytes set aside for content that is being written. Ends once: by `commit` or by `release`. */
 export interface Reservation {
   readonly bytes: number;
-  /** tells how much of it is on disk by now, so that the file system's own count is read right */
+  /** tells how much more of it is on disk by now (or less), so that the file system's own count is read right */
   wrote(bytes: number): void;
   /** asks for `bytes` in all; false where that cannot be had */
   growTo(bytes: number): Promise<boolean>;
@@ -47,6 +47,9 @@ export interface Reservation {
   commit(bytes: number): void;
   release(): void;
 }
+
+/** A disk that has not even this much is full. */
+const LEAST_ROOM_BYTES = 1024 * 1024;
 
 /**
  * Invariant: used + reserved + deleting never passes `maxBytes` by what the ledger grants. Grants are made one
@@ -60,6 +63,7 @@ export class Ledger {
   #written = 0;
   #deleting = 0;
   readonly #minFree = new MinFree();
+  #isDiskFull = false;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: LedgerOptions) {
@@ -77,6 +81,11 @@ export class Ledger {
 
   get deletingBytes(): number {
     return this.#deleting;
+  }
+
+  /** whether the file system had no room for any content when it was last asked, whatever would be evicted */
+  get isDiskFull(): boolean {
+    return this.#isDiskFull;
   }
 
   /** Notes content that is on disk without having been reserved (found at start). */
@@ -110,6 +119,18 @@ export class Ledger {
   }
 
   /**
+   * Takes over `bytes` that are on disk already and that nobody counts any more: they need no room, and at no
+   * moment may another reservation be given theirs.
+   */
+  claim(bytes: number): Reservation {
+    const cost = sizeOnDisk(bytes);
+    this.#reserved += cost;
+    const reservation = this.#makeReservation(cost);
+    reservation.wrote(cost);
+    return reservation;
+  }
+
+  /**
    * Evicts what is too much: the budget may be smaller than it was, others may have filled the disk. To be called
    * every few seconds.
    * @throws what `freeBytes` and `evict` throw
@@ -124,6 +145,7 @@ export class Ledger {
     const budgetBytes = over > 0 ? await evict(over, 'budget') : 0;
     const free = await freeBytes();
     const lacking = minFreeBytes + this.#promised() - free - comingBytes();
+    this.#isDiskFull = !this.#couldBeFree(LEAST_ROOM_BYTES, free);
     const wanted = this.#minFree.decide(free, lacking);
     const evicted = wanted > 0 ? await evict(wanted, 'minFree') : 0;
     this.#minFree.evicted(free, evicted);
@@ -153,7 +175,7 @@ export class Ledger {
       growTo,
       release: end,
       wrote: (bytes) => {
-        const counted = Math.min(bytes, cost - written);
+        const counted = Math.max(-written, Math.min(bytes, cost - written));
         this.#written += counted;
         written += counted;
       },
@@ -176,7 +198,9 @@ export class Ledger {
 
   async #makeRoom(cost: number): Promise<boolean> {
     const freeAtFirst = await this.#options.freeBytes();
-    if (!this.#couldFit(cost, freeAtFirst)) return false;
+    if (cost + this.#reserved > this.maxBytes) return false;
+    this.#isDiskFull = !this.#couldBeFree(LEAST_ROOM_BYTES, freeAtFirst);
+    if (!this.#couldBeFree(cost, freeAtFirst)) return false;
     let evicted = 0;
     for (;;) {
       // The file system may give space back late (an evicted file that is still being read): count it as given
@@ -194,12 +218,9 @@ export class Ledger {
   }
 
   /** Whether evicting everything would be enough: nothing is evicted for what cannot fit. */
-  #couldFit(cost: number, free: number): boolean {
-    const promised = this.#promised();
+  #couldBeFree(cost: number, free: number): boolean {
     const reachable = free + this.#used + this.#deleting;
-    return (
-      cost + this.#reserved <= this.maxBytes && this.#options.minFreeBytes + promised + cost <= reachable
-    );
+    return this.#options.minFreeBytes + this.#promised() + cost <= reachable;
   }
 
   #shortfall(cost: number, free: number): number {

@@ -1,9 +1,9 @@
 /** Owns the partial files that no fill is working on: found at start, or left by a fill that could not end. */
 import { readFileSync, renameSync, unlinkSync } from 'node:fs';
-import { readdir, readFile, rename, stat, truncate, unlink } from 'node:fs/promises';
+import { readdir, readFile, rename, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../oci/digest.ts';
-import { digestOfPartial, isMissing, type Layout, writeDurably } from './layout.ts';
+import { digestOfPartial, isMissing, type Layout, syncDirectory, writeDurably } from './layout.ts';
 import type { Ledger } from './ledger.ts';
 
 /** Where a fill's content comes from: enough to go on with it when no client asks. */
@@ -124,8 +124,18 @@ export class Partials {
   async note(digest: Digest, origin: FillOrigin, syncedBytes: number): Promise<void> {
     const note: PartialNote = { ...origin, syncedBytes, bootId: this.#bootId() };
     const path = this.#layout.partialNote(digest);
-    await writeDurably(`${path}.new`, Buffer.from(JSON.stringify(note)));
-    await rename(`${path}.new`, path);
+    const body = Buffer.from(JSON.stringify(note));
+    // The word that nothing is synced need not be synced, and must be there before a kill: a partial file without
+    // a note is worth nothing.
+    try {
+      if (syncedBytes > 0) await writeDurably(`${path}.new`, body);
+      else await writeFile(`${path}.new`, body, { mode: 0o640 });
+      await rename(`${path}.new`, path);
+    } catch (error) {
+      await unlinkIfThere(`${path}.new`).catch(() => undefined); // the first failure says more
+      throw error;
+    }
+    if (syncedBytes > 0) await syncDirectory(this.#layout.fills);
   }
 
   /** Moves the finished file to `target`. */

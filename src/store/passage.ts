@@ -68,6 +68,7 @@ export class Passage {
   #roomMade: (() => void) | undefined;
   #ended: 'proven' | { error: unknown } | undefined;
   #mayAskAgain: boolean;
+  #wasWrong = false;
 
   constructor({ digest, size, window, chunks, abort }: PassageStart, around: PassageSurroundings) {
     this.digest = digest;
@@ -93,6 +94,7 @@ export class Passage {
 
   /** @returns ms until the byte at `position` can be read, as things go */
   waitMs(position: number): number {
+    if (this.#wasWrong) return 0; // what upstream says of parts of it cannot be proven at all
     return this.#pace.waitMs(position - this.#window.end);
   }
 
@@ -187,6 +189,7 @@ export class Passage {
   /** Wrong content of which nobody has seen a byte is asked for once more. @throws `wrong` where somebody has */
   async #askAgain(wrong: unknown): Promise<void> {
     this.#mayAskAgain = false;
+    this.#wasWrong = true;
     this.#around.discarded(wrong);
     const isUnseen = this.#window.start === 0 && [...this.#members].every(({ hasRead }) => !hasRead);
     if (!isUnseen) throw wrong;

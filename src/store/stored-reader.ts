@@ -6,9 +6,12 @@ import type { Lease } from './open-files.ts';
 /**
  * @param lease given back when the reader is closed; a file that turns out shorter than its size is an error, never
  *   an end
- * @param onShorter told of such a file, before the error is thrown
+ * @param told what the store does about a file that is shorter, and about a disk that cannot read it
  */
-export function storedReader(lease: Lease, onShorter: () => void): BlobReader {
+export function storedReader(
+  lease: Lease,
+  told: { isShorter: () => void; failed: (error: StorageError) => void },
+): BlobReader {
   const { file, size } = lease;
   let isOpen = true;
   return {
@@ -18,10 +21,12 @@ export function storedReader(lease: Lease, onShorter: () => void): BlobReader {
       const length = Math.min(buffer.length, size - position);
       if (length <= 0) return 0;
       const { bytesRead } = await file.read(buffer, 0, length, position).catch((error: unknown) => {
-        throw new StorageError('reading content', error);
+        const failure = new StorageError('reading content', error);
+        told.failed(failure);
+        throw failure;
       });
       if (bytesRead > 0) return bytesRead;
-      onShorter();
+      told.isShorter();
       throw new StorageError('reading content', new Error('the file became shorter'));
     },
     close: () => {
