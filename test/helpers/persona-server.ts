@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { until } from './waiting.ts';
 
@@ -28,6 +29,10 @@ export interface Answer {
   body?: Buffer;
   /** the connection ends after this many bytes of the body */
   breakAfter?: number;
+  /** it ends by a reset: what is on its way may be lost */
+  isReset?: boolean;
+  /** the body goes out no faster than this */
+  bytesPerS?: number;
   /** the body stops here until the gate opens */
   hold?: { at: number; gate: Promise<void> };
   /** leaves `Content-Length` out */
@@ -133,7 +138,7 @@ async function play(
 }
 
 async function send(response: ServerResponse, asked: Asked, answer: Answer): Promise<void> {
-  const { status, headers = {}, body, breakAfter, hold, isChunked } = answer;
+  const { status, headers = {}, body, breakAfter, hold, isChunked, bytesPerS } = answer;
   asked.status = status;
   const length = body?.length ?? 0;
   response.writeHead(status, {
@@ -146,6 +151,7 @@ async function send(response: ServerResponse, asked: Asked, answer: Answer): Pro
   }
   const end = Math.min(length, breakAfter ?? length);
   response.flushHeaders();
+  const startMs = performance.now();
   for (let position = 0; position < end; ) {
     if (hold && position >= hold.at) await hold.gate;
     const until = hold && position < hold.at ? Math.min(end, hold.at) : end;
@@ -153,10 +159,12 @@ async function send(response: ServerResponse, asked: Asked, answer: Answer): Pro
     if (!(await write(response, chunk))) return;
     asked.bytes += chunk.length;
     position += chunk.length;
+    if (bytesPerS !== undefined) await wait(startMs + (position / bytesPerS) * 1000 - performance.now());
   }
   if (hold && hold.at >= end) await hold.gate;
-  if (breakAfter !== undefined) response.socket?.destroy();
-  else response.end();
+  if (breakAfter === undefined) response.end();
+  else if (answer.isReset) response.socket?.resetAndDestroy();
+  else response.socket?.destroy();
 }
 
 /** @returns false where the connection is gone */

@@ -18,6 +18,17 @@ export function times(count: number, persona: Persona): Persona {
   return (asked, answer) => (left-- > 0 ? persona(asked, answer) : answer());
 }
 
+/** The first request meets the first persona, and so on; those after the last meet `then`, or a plain upstream. */
+export function inTurn(first: readonly Persona[], then?: Persona): Persona {
+  let turn = 0;
+  return (asked, answer) => (first[turn++] ?? then)?.(asked, answer) ?? answer();
+}
+
+/** Sends no faster than this. */
+export function paced(bytesPerS: number): Persona {
+  return async (_asked, answer) => ({ ...(await answer()), bytesPerS });
+}
+
 /** Answers with a status instead: 5xx, 429 with `Retry-After`, 403. */
 export function failing(status: number, headers: Record<string, string> = {}): Persona {
   return () => ({ status, headers });
