@@ -1,0 +1,69 @@
+/** Owns how a cell about blobs runs: one client, one fault at who sends the bytes, then an upstream that is well. */
+import type { Test } from 'tap';
+import type { Content } from '../../helpers/content.ts';
+import { type Fault, isBodyFault, offsetOf, type Place, striking } from '../../helpers/faults.ts';
+import type { Asked } from '../../helpers/persona-server.ts';
+import { blobDownloads, only } from '../../helpers/personas.ts';
+import { makeGate } from '../../helpers/waiting.ts';
+import { type CellRun, checkOutcome, type Disk, describeClient } from './cells.ts';
+import { getBeside, HELD_BACK_BYTES, settledDisk, startTopology, type Topology } from './topology.ts';
+
+/** @param hasCdn whether the fault is a CDN's; the registry's where not */
+export async function runBlobCell(
+  t: Test,
+  hasCdn: boolean,
+  content: Content,
+  { fault, place, isOnce, outcome }: CellRun,
+): Promise<void> {
+  const topology = await startTopology(t, fault, hasCdn);
+  const { registry, cdn, mirror, act, never } = topology;
+  registry.push('team/app', content);
+  const shown = makeGate();
+  const strike = striking({ fault, place, isOnce, shown: shown.opened, never });
+  act(cdn ? strike : only(blobDownloads, strike));
+  const path = `/v2/team/app/blobs/${content.digest}`;
+  const received = await getBeside(mirror, path, shown, bytesShown(fault, place, content.body.length));
+  const disk = await settledDisk(t, mirror, content);
+  const sent = sendingOf(topology);
+  checkOutcome(
+    t,
+    { client: describeClient(received, content.body), requests: sent.length, bytes: bytesOf(sent), disk },
+    outcome,
+  );
+  if (typeof outcome[0] === 'number')
+    t.ok(Number(received.headers['retry-after']) > 0, 'says when to ask again');
+
+  act();
+  const again = await mirror.get(path);
+  t.equal(describeClient(again, content.body), 'whole', 'the next pull, of an upstream that is well');
+  t.equal(await settledDisk(t, mirror, content), 'stored');
+  const more = bytesOf(sendingOf(topology)) - bytesOf(sent);
+  t.equal(more, content.body.length - keptOf(disk, content), 'and only what was not here was fetched');
+}
+
+/**
+ * @returns what a client can have of the content before the fault; undefined where it can have no head: of small
+ * content before it is proven, and while upstream has not said a size that is large
+ */
+function bytesShown(fault: Fault, place: Place, size: number): number | undefined {
+  const at = offsetOf(place, size);
+  if (size <= HELD_BACK_BYTES) return undefined;
+  if (fault === 'wrong length') return at === 0 ? undefined : at - HELD_BACK_BYTES;
+  if (fault === 'corrupt') return size - HELD_BACK_BYTES;
+  if (isBodyFault(fault) || at > 0) return Math.min(at, size - HELD_BACK_BYTES);
+  return undefined;
+}
+
+/** The requests for bytes that were let in; before them each cell has one that is answered with a challenge. */
+function sendingOf({ registry, cdn }: Topology): Asked[] {
+  return (cdn ?? registry).asked.filter((asked) => asked.method === 'GET' && asked.status !== 401);
+}
+
+function bytesOf(asked: readonly Asked[]): number {
+  return asked.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function keptOf(disk: Disk, { body }: Content): number {
+  if (disk === 'stored') return body.length;
+  return disk === 'nothing' ? 0 : disk.partial;
+}

@@ -1,0 +1,92 @@
+/** Owns what every cell of the fault matrix runs against: a registry with tokens, a CDN where wanted, one hubcap. */
+import type { Test } from 'tap';
+import { type Cdn, startCdn } from '../../helpers/cdn.ts';
+import type { Received } from '../../helpers/client.ts';
+import type { Content } from '../../helpers/content.ts';
+import { assertDiskIsTrue, leftoversOf } from '../../helpers/disk-truth.ts';
+import type { Fault } from '../../helpers/faults.ts';
+import { type RunningMirror, startMirror } from '../../helpers/mirror.ts';
+import type { Persona } from '../../helpers/persona-server.ts';
+import { redirecting, tokened } from '../../helpers/personas.ts';
+import { type Registry, startRegistry } from '../../helpers/registry.ts';
+import { startTokenServer, type TokenServer } from '../../helpers/token-server.ts';
+import { type Gate, makeGate, until } from '../../helpers/waiting.ts';
+import type { Disk } from './cells.ts';
+
+/** What hubcap holds back of large content until it is proven: a client cannot be shown it before. */
+export const HELD_BACK_BYTES = 64 * 1024;
+
+export interface Topology {
+  registry: Registry;
+  tokens: TokenServer;
+  cdn: Cdn | undefined;
+  mirror: RunningMirror;
+  /** what stands between a client and the content; the registry plays it to those who have a token */
+  act(...personas: Persona[]): void;
+  /** opens at the end */
+  never: Promise<void>;
+}
+
+/** A limit is short where the fault is to meet it, and never met by chance elsewhere. */
+function timeoutsFor(fault: Fault) {
+  return { headersMs: fault === 'slow headers' ? 500 : 10_000, idleMs: fault === 'silent' ? 500 : 10_000 };
+}
+
+/** @param hasCdn false: the registry serves the blobs itself */
+export async function startTopology(t: Test, fault: Fault, hasCdn: boolean): Promise<Topology> {
+  const never = makeGate();
+  t.teardown(never.open);
+  const [registry, tokens] = await Promise.all([startRegistry(t), startTokenServer(t)]);
+  const cdn = hasCdn ? await startCdn(t, () => registry) : undefined;
+  const act = (...personas: Persona[]): void => {
+    registry.act(tokened(tokens), ...(cdn ? [redirecting(cdn)] : personas));
+    cdn?.act(...personas);
+  };
+  act();
+  const mirror = await startMirror(t, {
+    upstreams: {
+      'registry.test': {
+        at: registry,
+        realms: [tokens.host],
+        retries: 2,
+        tagTtlMs: 0,
+        timeouts: timeoutsFor(fault),
+      },
+    },
+  });
+  return { registry, tokens, cdn, mirror, act, never: never.opened };
+}
+
+/**
+ * Asks, and opens the gate as soon as the client has what it can have.
+ * @param bytes it can have before the gate opens; undefined where not even a head can come
+ */
+export async function getBeside(
+  mirror: RunningMirror,
+  path: string,
+  gate: Gate,
+  bytes: number | undefined,
+): Promise<Received> {
+  if (bytes === undefined) gate.open();
+  const reader = await mirror.open(path);
+  await reader.receive(bytes ?? 0);
+  gate.open();
+  return await reader.ended;
+}
+
+/** Waits until all has come to its end, and holds that nothing is left behind. @returns what is kept of a content */
+export async function settledDisk(t: Test, mirror: RunningMirror, { digest, body }: Content): Promise<Disk> {
+  await mirror.settled();
+  await until('no room is reserved', () => mirror.status().store.reservedBytes === 0);
+  t.equal(await mirror.metric('hubcap_store_reserved_bytes'), 0, 'nothing stays reserved');
+  t.equal(await mirror.metric('hubcap_fills_in_flight'), 0, 'nothing goes on');
+  const truth = await assertDiskIsTrue(mirror.directory);
+  t.same(leftoversOf(truth), [], 'nothing lies around in fills/');
+  const stored = truth.blobs.get(digest);
+  const [partial, ...others] = truth.partials.values();
+  t.same(others, [], 'no second partial file');
+  t.ok(truth.blobs.size <= 1, 'nothing else is stored');
+  if (stored !== undefined && partial !== undefined) t.fail('it is stored and partial at once');
+  if (stored !== undefined) return stored === body.length ? 'stored' : { partial: stored };
+  return partial === undefined ? 'nothing' : { partial };
+}
