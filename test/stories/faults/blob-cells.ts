@@ -6,7 +6,14 @@ import type { Asked } from '../../helpers/persona-server.ts';
 import { blobDownloads, only } from '../../helpers/personas.ts';
 import { makeGate } from '../../helpers/waiting.ts';
 import { type CellRun, checkOutcome, type Disk, describeClient } from './cells.ts';
-import { getBeside, HELD_BACK_BYTES, settledDisk, startTopology, type Topology } from './topology.ts';
+import {
+  type Before,
+  getBeside,
+  HELD_BACK_BYTES,
+  settledDisk,
+  startTopology,
+  type Topology,
+} from './topology.ts';
 
 /** @param hasCdn whether the fault is a CDN's; the registry's where not */
 export async function runBlobCell(
@@ -22,7 +29,7 @@ export async function runBlobCell(
   const strike = striking({ fault, place, isOnce, shown: shown.opened, never });
   act(cdn ? strike : only(blobDownloads, strike));
   const path = `/v2/team/app/blobs/${content.digest}`;
-  const received = await getBeside(mirror, path, shown, bytesShown(fault, place, content.body.length));
+  const received = await getBeside(mirror, path, shown, before(fault, place, content.body.length));
   const disk = await settledDisk(t, mirror, content);
   const sent = sendingOf(topology);
   checkOutcome(
@@ -41,17 +48,19 @@ export async function runBlobCell(
   t.equal(more, content.body.length - keptOf(disk, content), 'and only what was not here was fetched');
 }
 
-/**
- * @returns what a client can have of the content before the fault; undefined where it can have no head: of small
- * content before it is proven, and while upstream has not said a size that is large
- */
-function bytesShown(fault: Fault, place: Place, size: number): number | undefined {
+function before(fault: Fault, place: Place, size: number): Before {
   const at = offsetOf(place, size);
+  const isCut = !isBodyFault(fault) || fault === 'reset' || fault === 'short';
+  return { arrived: isCut ? at : 0, shown: shownBefore(fault, at, size) };
+}
+
+/** No head can come for small content, nor while upstream has not answered. */
+function shownBefore(fault: Fault, at: number, size: number): number | undefined {
+  const released = (end: number): number => Math.min(at, end - HELD_BACK_BYTES);
   if (size <= HELD_BACK_BYTES) return undefined;
-  if (fault === 'wrong length') return at === 0 ? undefined : at - HELD_BACK_BYTES;
   if (fault === 'corrupt') return size - HELD_BACK_BYTES;
-  if (isBodyFault(fault) || at > 0) return Math.min(at, size - HELD_BACK_BYTES);
-  return undefined;
+  if (fault === 'wrong length') return at === 0 ? undefined : released(at);
+  return isBodyFault(fault) || at > 0 ? released(size) : undefined;
 }
 
 /** The requests for bytes that were let in; before them each cell has one that is answered with a challenge. */

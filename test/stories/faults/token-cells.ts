@@ -25,8 +25,11 @@ export async function runTokenCell(t: Test, { fault, place, isOnce, outcome }: C
   tokens.act(isLater ? inTurn([plainly], strike) : strike);
   const breaking = revoking(tokens, breakingAt(place, shown.opened));
   registry.act(tokened(tokens), only(blobDownloads, inTurn(isLater ? [breaking] : [])));
-  const at = Math.min(offsetOf(place, blob.body.length), blob.body.length - HELD_BACK_BYTES);
-  const received = await getBeside(mirror, path, shown, isLater ? at : undefined);
+  const at = offsetOf(place, blob.body.length);
+  const received = await getBeside(mirror, path, shown, {
+    arrived: isLater ? at : 0,
+    shown: isLater ? Math.min(at, blob.body.length - HELD_BACK_BYTES) : undefined,
+  });
   const disk = await settledDisk(t, mirror, blob);
   const found = {
     client: describeClient(received, blob.body),

@@ -57,21 +57,28 @@ export async function startTopology(t: Test, fault: Fault, hasCdn: boolean): Pro
   return { registry, tokens, cdn, mirror, act, never: never.opened };
 }
 
-/**
- * Asks, and opens the gate as soon as the client has what it can have.
- * @param bytes it can have before the gate opens; undefined where not even a head can come
- */
+/** What is waited for before a fault strikes, so that it always finds the same state. */
+export interface Before {
+  /** bytes of the content that hubcap has: what is on its way when a connection ends may be lost */
+  arrived: number;
+  /** bytes that the client has; undefined where not even a head can come */
+  shown: number | undefined;
+}
+
+/** Asks, and opens the gate when all is as it is to be before the fault. */
 export async function getBeside(
   mirror: RunningMirror,
   path: string,
   gate: Gate,
-  bytes: number | undefined,
+  { arrived, shown }: Before,
 ): Promise<Received> {
-  if (bytes === undefined) gate.open();
-  const reader = await mirror.open(path);
-  await reader.receive(bytes ?? 0);
+  const opening = mirror.open(path);
+  opening.catch(() => undefined); // awaited below
+  const isHere = (): boolean => mirror.status().fills.some(({ bytes }) => bytes >= arrived);
+  if (arrived > 0) await until(`${arrived} bytes have arrived`, isHere);
+  if (shown !== undefined) await (await opening).receive(shown);
   gate.open();
-  return await reader.ended;
+  return await (await opening).ended;
 }
 
 /** Waits until all has come to its end, and holds that nothing is left behind. @returns what is kept of a content */
