@@ -31,8 +31,8 @@ export interface Answer {
   breakAfter?: number;
   /** it ends by a reset: what is on its way may be lost */
   isReset?: boolean;
-  /** the body goes out no faster than this */
-  bytesPerS?: number;
+  /** the body goes out no faster than this, until it is lifted */
+  pace?: { bytesPerS: number; lifted: Promise<void> };
   /** the body stops here until the gate opens */
   hold?: { at: number; gate: Promise<void> };
   /** leaves `Content-Length` out */
@@ -138,7 +138,7 @@ async function play(
 }
 
 async function send(response: ServerResponse, asked: Asked, answer: Answer): Promise<void> {
-  const { status, headers = {}, body, breakAfter, hold, isChunked, bytesPerS } = answer;
+  const { status, headers = {}, body, breakAfter, hold, isChunked, pace } = answer;
   asked.status = status;
   const length = body?.length ?? 0;
   response.writeHead(status, {
@@ -159,12 +159,21 @@ async function send(response: ServerResponse, asked: Asked, answer: Answer): Pro
     if (!(await write(response, chunk))) return;
     asked.bytes += chunk.length;
     position += chunk.length;
-    if (bytesPerS !== undefined) await wait(startMs + (position / bytesPerS) * 1000 - performance.now());
+    if (pace) await paceOut(pace, startMs, position);
   }
   if (hold && hold.at >= end) await hold.gate;
   if (breakAfter === undefined) response.end();
   else if (answer.isReset) response.socket?.resetAndDestroy();
   else response.socket?.destroy();
+}
+
+/** Waits until so many bytes may have gone out. The timer is not waited for any more when the pace is lifted. */
+async function paceOut({ bytesPerS, lifted }: NonNullable<Answer['pace']>, startMs: number, bytes: number) {
+  const ms = startMs + (bytes / bytesPerS) * 1000 - performance.now();
+  if (ms <= 0) return;
+  const over = new AbortController();
+  await Promise.race([wait(ms, undefined, { signal: over.signal }).catch(() => undefined), lifted]);
+  over.abort();
 }
 
 /** @returns false where the connection is gone */

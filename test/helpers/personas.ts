@@ -24,9 +24,14 @@ export function inTurn(first: readonly Persona[], then?: Persona): Persona {
   return (asked, answer) => (first[turn++] ?? then)?.(asked, answer) ?? answer();
 }
 
-/** Sends no faster than this. */
-export function paced(bytesPerS: number): Persona {
-  return async (_asked, answer) => ({ ...(await answer()), bytesPerS });
+/** Sends no faster than this until it is lifted. */
+export function paced(bytesPerS: number, lifted: Promise<void>): Persona {
+  return async (_asked, answer) => ({ ...(await answer()), pace: { bytesPerS, lifted } });
+}
+
+/** Ends the connection by a reset after so many bytes of a body: what is on its way may be lost. */
+export function resetting(afterBytes: number): Persona {
+  return async (_asked, answer) => ({ ...(await answer()), breakAfter: afterBytes, isReset: true });
 }
 
 /** Answers with a status instead: 5xx, 429 with `Retry-After`, 403. */

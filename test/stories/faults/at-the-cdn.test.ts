@@ -9,9 +9,13 @@ const signed = (cells: readonly Cell[], expired: readonly Cell[]): Cell[] => [
 ];
 
 t.test('a CDN that a registry redirects to: large content', async (t) => {
-  runCells(t, signed(largeCells, expiredCells.large), (t, cell) => runBlobCell(t, true, large, cell));
+  runCells(t, signed(largeCells, expiredCells.large), (t, cell) =>
+    runBlobCell(t, { hasCdn: true }, large, cell),
+  );
 });
 
 t.test('a CDN that a registry redirects to: small content', async (t) => {
-  runCells(t, signed(smallCells, expiredCells.small), (t, cell) => runBlobCell(t, true, small, cell));
+  runCells(t, signed(smallCells, expiredCells.small), (t, cell) =>
+    runBlobCell(t, { hasCdn: true }, small, cell),
+  );
 });

@@ -13,23 +13,26 @@ import {
   settledDisk,
   startTopology,
   type Topology,
+  type TopologySettings,
 } from './topology.ts';
 
-/** @param hasCdn whether the fault is a CDN's; the registry's where not */
+/** The fault is the CDN's where there is one, and the registry's where not. */
 export async function runBlobCell(
   t: Test,
-  hasCdn: boolean,
+  settings: TopologySettings,
   content: Content,
   { fault, place, isOnce, outcome }: CellRun,
 ): Promise<void> {
-  const topology = await startTopology(t, fault, hasCdn);
+  const topology = await startTopology(t, fault, settings);
   const { registry, cdn, mirror, act, never } = topology;
   registry.push('team/app', content);
   const shown = makeGate();
   const strike = striking({ fault, place, isOnce, shown: shown.opened, never });
   act(cdn ? strike : only(blobDownloads, strike));
   const path = `/v2/team/app/blobs/${content.digest}`;
-  const received = await getBeside(mirror, path, shown, before(fault, place, content.body.length));
+  const isPassing = content.body.length > (settings.maxBytes ?? Number.POSITIVE_INFINITY);
+  const ready = before(fault, place, content.body.length);
+  const received = await getBeside(mirror, path, shown, isPassing ? { ...ready, arrived: 0 } : ready);
   const disk = await settledDisk(t, mirror, content);
   const sent = sendingOf(topology);
   checkOutcome(
@@ -43,7 +46,7 @@ export async function runBlobCell(
   act();
   const again = await mirror.get(path);
   t.equal(describeClient(again, content.body), 'whole', 'the next pull, of an upstream that is well');
-  t.equal(await settledDisk(t, mirror, content), 'stored');
+  t.equal(await settledDisk(t, mirror, content), isPassing ? 'nothing' : 'stored');
   const more = bytesOf(sendingOf(topology)) - bytesOf(sent);
   t.equal(more, content.body.length - keptOf(disk, content), 'and only what was not here was fetched');
 }

@@ -39,7 +39,7 @@ export function runCells(
   cells: readonly Cell[],
   run: (t: Test, cell: CellRun) => Promise<void>,
 ): void {
-  t.jobs = 12;
+  t.jobs = 8;
   const all = FAULTS.flatMap((fault) => PLACES.map((place) => `${fault}, ${place}`));
   t.same(
     cells.map(([fault, place]) => `${fault}, ${place}`).sort(),

@@ -16,7 +16,7 @@ export async function runManifestCell(
   reference: string,
   { fault, place, isOnce, outcome }: CellRun,
 ): Promise<void> {
-  const { registry, mirror, act, never } = await startTopology(t, fault, false);
+  const { registry, mirror, act, never } = await startTopology(t, fault);
   registry.push('team/app', image, 'latest');
   act(only(manifests, striking({ fault, place, isOnce, shown: Promise.resolve(), never })));
   const path = `/v2/team/app/manifests/${reference}`;

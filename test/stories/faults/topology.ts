@@ -29,21 +29,32 @@ export interface Topology {
 
 /** A limit is short where the fault is to meet it, and never met by chance elsewhere. */
 function timeoutsFor(fault: Fault) {
-  return { headersMs: fault === 'slow headers' ? 500 : 10_000, idleMs: fault === 'silent' ? 500 : 10_000 };
+  return { headersMs: fault === 'slow headers' ? 400 : 10_000, idleMs: fault === 'silent' ? 400 : 10_000 };
 }
 
-/** @param hasCdn false: the registry serves the blobs itself */
-export async function startTopology(t: Test, fault: Fault, hasCdn: boolean): Promise<Topology> {
+export interface TopologySettings {
+  /** false: the registry serves the blobs itself */
+  hasCdn?: boolean;
+  /** what hubcap may keep; enough where it is left out */
+  maxBytes?: number;
+}
+
+export async function startTopology(
+  t: Test,
+  fault: Fault,
+  settings: TopologySettings = {},
+): Promise<Topology> {
   const never = makeGate();
   t.teardown(never.open);
   const [registry, tokens] = await Promise.all([startRegistry(t), startTokenServer(t)]);
-  const cdn = hasCdn ? await startCdn(t, () => registry) : undefined;
+  const cdn = settings.hasCdn ? await startCdn(t, () => registry) : undefined;
   const act = (...personas: Persona[]): void => {
     registry.act(tokened(tokens), ...(cdn ? [redirecting(cdn)] : personas));
     cdn?.act(...personas);
   };
   act();
   const mirror = await startMirror(t, {
+    ...(settings.maxBytes !== undefined && { maxBytes: settings.maxBytes }),
     upstreams: {
       'registry.test': {
         at: registry,
