@@ -21,9 +21,10 @@ export async function runBlobCell(
   t: Test,
   settings: TopologySettings,
   content: Content,
-  { fault, place, isOnce, outcome }: CellRun,
+  cell: CellRun,
 ): Promise<void> {
-  const topology = await startTopology(t, fault, settings);
+  const { fault, place, isOnce, outcome } = cell;
+  const topology = await startTopology(t, cell, settings);
   const { registry, cdn, mirror, act, never } = topology;
   registry.push('team/app', content);
   const shown = makeGate();

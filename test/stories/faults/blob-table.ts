@@ -1,6 +1,6 @@
 /** Owns what must come of each fault of who sends a blob's bytes, registry or CDN: written down, not computed. */
 import { blobOf, KIB, MIB } from '../../helpers/content.ts';
-import type { Bound, Cell } from './cells.ts';
+import type { Bound, Cell, Client } from './cells.ts';
 
 export const large = blobOf(3 * MIB, 'fault matrix, large');
 /** Proven before its head is sent. */
@@ -11,6 +11,9 @@ const HALF = 1.5 * MIB;
 const S = 40 * KIB;
 const PAGE = 39; // bytes of HTML
 const SOME: Bound = [2, 12]; // requests until it is given up
+
+/** A proof that does not come is not waited for for ever: the head goes out, and nothing follows. */
+const LATE: readonly Client[] = [504, 'broken'];
 
 const NOT_SIGNED = 'a registry that serves blobs itself signs no address';
 const IS_NO_FAULT = 'nothing is resumed, so nothing is asked of its ranges';
@@ -109,9 +112,9 @@ export const smallCells: readonly Cell[] = [
   ['short', 'first byte', ['whole', 2, S, 'stored'], [503, SOME, 0, 'nothing']],
   ['short', 'middle', ['whole', 2, S, 'stored'], [503, SOME, S / 2, 'nothing']],
   ['short', 'last byte', ['whole', 2, S, 'stored'], [503, SOME, S - 1, 'nothing']],
-  ['silent', 'first byte', ['whole', 2, S, 'stored'], [504, SOME, 0, 'nothing']],
-  ['silent', 'middle', ['whole', 2, S, 'stored'], [504, SOME, S / 2, 'nothing']],
-  ['silent', 'last byte', ['whole', 2, S, 'stored'], [504, SOME, S - 1, 'nothing']],
+  ['silent', 'first byte', ['whole', 2, S, 'stored'], [LATE, SOME, 0, 'nothing']],
+  ['silent', 'middle', ['whole', 2, S, 'stored'], [LATE, SOME, S / 2, 'nothing']],
+  ['silent', 'last byte', ['whole', 2, S, 'stored'], [LATE, SOME, S - 1, 'nothing']],
   ['corrupt', 'first byte', ['whole', 2, 2 * S, 'stored'], [502, 2, 2 * S, 'nothing']],
   ['corrupt', 'middle', ['whole', 2, 2 * S, 'stored'], [502, 2, 2 * S, 'nothing']],
   ['corrupt', 'last byte', ['whole', 2, 2 * S, 'stored'], [502, 2, 2 * S, 'nothing']],
@@ -122,8 +125,8 @@ export const smallCells: readonly Cell[] = [
   ['5xx', 'middle', ['whole', 3, S, 'stored'], [502, SOME, S / 2, 'nothing']],
   ['5xx', 'last byte', ['whole', 3, S, 'stored'], [502, SOME, S - 1, 'nothing']],
   ['slow headers', 'first byte', ['whole', 2, S, 'stored'], [504, SOME, 0, 'nothing']],
-  ['slow headers', 'middle', ['whole', 3, S, 'stored'], [504, SOME, S / 2, 'nothing']],
-  ['slow headers', 'last byte', ['whole', 3, S, 'stored'], [504, SOME, S - 1, 'nothing']],
+  ['slow headers', 'middle', ['whole', 3, S, 'stored'], [LATE, SOME, S / 2, 'nothing']],
+  ['slow headers', 'last byte', ['whole', 3, S, 'stored'], [LATE, SOME, S - 1, 'nothing']],
   ['expired URL', 'first byte', NOT_SIGNED, NOT_SIGNED],
   ['expired URL', 'middle', NOT_SIGNED, NOT_SIGNED],
   ['expired URL', 'last byte', NOT_SIGNED, NOT_SIGNED],

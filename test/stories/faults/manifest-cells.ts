@@ -11,12 +11,9 @@ const image = imageOf('fault matrix', [1000]);
 export const manifest = image.manifest;
 
 /** @param reference `latest`, or the manifest's digest */
-export async function runManifestCell(
-  t: Test,
-  reference: string,
-  { fault, place, isOnce, outcome }: CellRun,
-): Promise<void> {
-  const { registry, mirror, act, never } = await startTopology(t, fault);
+export async function runManifestCell(t: Test, reference: string, cell: CellRun): Promise<void> {
+  const { fault, place, isOnce, outcome } = cell;
+  const { registry, mirror, act, never } = await startTopology(t, cell);
   registry.push('team/app', image, 'latest');
   act(only(manifests, striking({ fault, place, isOnce, shown: Promise.resolve(), never })));
   const path = `/v2/team/app/manifests/${reference}`;

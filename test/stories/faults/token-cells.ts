@@ -13,8 +13,9 @@ const blob = blobOf(3 * MIB, 'fault matrix, tokens');
 const path = `/v2/team/app/blobs/${blob.digest}`;
 
 /** `requests` of the outcome are those for tokens, `bytes` those of the blob. */
-export async function runTokenCell(t: Test, { fault, place, isOnce, outcome }: CellRun): Promise<void> {
-  const { registry, tokens, mirror, never } = await startTopology(t, fault);
+export async function runTokenCell(t: Test, cell: CellRun): Promise<void> {
+  const { fault, place, isOnce, outcome } = cell;
+  const { registry, tokens, mirror, never } = await startTopology(t, cell);
   registry.push('team/app', blob);
   tokens.fields = ['token']; // the middle of the answer is the middle of the token
   const shown = makeGate();

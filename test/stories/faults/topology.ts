@@ -4,14 +4,13 @@ import { type Cdn, startCdn } from '../../helpers/cdn.ts';
 import type { Received } from '../../helpers/client.ts';
 import type { Content } from '../../helpers/content.ts';
 import { assertDiskIsTrue, leftoversOf } from '../../helpers/disk-truth.ts';
-import type { Fault } from '../../helpers/faults.ts';
 import { type RunningMirror, startMirror } from '../../helpers/mirror.ts';
 import type { Persona } from '../../helpers/persona-server.ts';
 import { redirecting, tokened } from '../../helpers/personas.ts';
 import { type Registry, startRegistry } from '../../helpers/registry.ts';
 import { startTokenServer, type TokenServer } from '../../helpers/token-server.ts';
 import { type Gate, makeGate, until } from '../../helpers/waiting.ts';
-import type { Disk } from './cells.ts';
+import type { CellRun, Disk } from './cells.ts';
 
 /** What hubcap holds back of large content until it is proven: a client cannot be shown it before. */
 export const HELD_BACK_BYTES = 64 * 1024;
@@ -28,7 +27,7 @@ export interface Topology {
 }
 
 /** A limit is short where the fault is to meet it, and never met by chance elsewhere. */
-function timeoutsFor(fault: Fault) {
+function timeoutsFor({ fault }: CellRun) {
   return { headersMs: fault === 'slow headers' ? 400 : 10_000, idleMs: fault === 'silent' ? 400 : 10_000 };
 }
 
@@ -41,7 +40,7 @@ export interface TopologySettings {
 
 export async function startTopology(
   t: Test,
-  fault: Fault,
+  cell: CellRun,
   settings: TopologySettings = {},
 ): Promise<Topology> {
   const never = makeGate();
@@ -59,9 +58,9 @@ export async function startTopology(
       'registry.test': {
         at: registry,
         realms: [tokens.host],
-        retries: 2,
+        retries: cell.isOnce ? 2 : 1, // a break and one fault on the way back; what is for good is said soon
         tagTtlMs: 0,
-        timeouts: timeoutsFor(fault),
+        timeouts: timeoutsFor(cell),
       },
     },
   });
