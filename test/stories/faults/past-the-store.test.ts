@@ -8,6 +8,7 @@ import { HELD_BACK_BYTES } from './topology.ts';
 
 const L = 3 * MIB;
 const HALF = 1.5 * MIB;
+const PAGE = 39; // bytes of HTML
 const SOME_LOSS = 12 * HELD_BACK_BYTES; // some each time that a connection ends
 /** Wrong content is tried once more only while somebody can still be given it. */
 const WRONG: Bound = [1, 2];
@@ -25,6 +26,15 @@ const otherwise: Readonly<Record<string, readonly [once: Outcome, always: Outcom
   'corrupt, last byte': [
     ['broken', WRONG, [L, 2 * L], 'nothing'],
     ['broken', WRONG, [L, 2 * L], 'nothing'],
+  ],
+  // What claims to be small is not past the store at first: its second attempt does not fit, and is asked for anew.
+  'wrong length, first byte': [
+    ['whole', [2, 3], [L, 2 * L], 'nothing'],
+    [502, 2, 0, 'nothing'],
+  ],
+  'HTML with 200, first byte': [
+    ['whole', [2, 3], [L, 2 * L + PAGE], 'nothing'],
+    [502, 2, 2 * PAGE, 'nothing'],
   ],
   'wrong length, middle': [
     ['broken', WRONG, [HALF, HALF + L], 'nothing'],
