@@ -17,6 +17,8 @@ export interface Asked {
   query: URLSearchParams;
   headers: IncomingHttpHeaders;
   form: URLSearchParams;
+  /** the port of the other end: tells connections apart */
+  connection: number;
   /** 0 until it is answered */
   status: number;
   /** of the body, given to the connection */
@@ -81,6 +83,7 @@ export async function startPersonaServer(
       query: new URLSearchParams(query),
       headers: request.headers,
       form: new URLSearchParams(request.method === 'POST' ? await text(request) : ''),
+      connection: request.socket.remotePort ?? 0,
       status: 0,
       bytes: 0,
     };
