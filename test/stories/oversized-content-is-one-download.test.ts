@@ -2,7 +2,8 @@ import t from 'tap';
 import { blobOf, type Content, KIB, MIB } from '../helpers/content.ts';
 import { assertDiskIsTrue, leftoversOf } from '../helpers/disk-truth.ts';
 import { type RunningMirror, startMirror } from '../helpers/mirror.ts';
-import { blobDownloads, breaking, corrupting, inTurn, only, stalling } from '../helpers/personas.ts';
+import type { Persona } from '../helpers/persona-server.ts';
+import { blobDownloads, breaking, corrupting, inTurn, only, stalling, times } from '../helpers/personas.ts';
 import { type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate } from '../helpers/waiting.ts';
 
@@ -85,3 +86,38 @@ t.test('wrong bytes: nobody’s response is complete, and the next is right', as
   t.ok(healed.isComplete && healed.body.equals(blob.body));
   await holdsNothing(t, mirror);
 });
+
+/** Says nothing about the length, not even in a header. */
+const withoutLength: Persona = async (_asked, answer) => {
+  const plain = await answer();
+  const { 'content-length': _length, ...headers } = plain.headers ?? {};
+  return { ...plain, headers, isChunked: true };
+};
+
+for (const [name, faults] of [
+  ['right', []],
+  ['wrong at first', [times(1, corrupting(10))]],
+  ['wrong in the middle at first', [times(1, corrupting(9 * MIB))]],
+] as const) {
+  t.test(`of a length that upstream does not say, ${name}: right or not complete`, async (t) => {
+    const [registry, mirror] = await start(t);
+    const gate = makeGate();
+    registry.act(
+      only(blobDownloads, withoutLength),
+      only(blobDownloads, stalling(MIB, gate.opened)),
+      ...faults,
+    );
+    const readers = await Promise.all(Array.from({ length: 4 }, () => mirror.open(through(blob))));
+    gate.open();
+    const received = await Promise.all(readers.map(({ ended }) => ended));
+    for (const { isComplete, body } of received) {
+      const isRight = body.equals(blob.body);
+      t.ok(faults.length === 0 ? isComplete && isRight : !isComplete || isRight, `${body.length} bytes`);
+    }
+    t.ok(registry.count('GET') <= 2, 'no download for each of them');
+    await mirror.settled();
+    await holdsNothing(t, mirror);
+    const again = await mirror.get(through(blob));
+    t.ok(again.isComplete && again.body.equals(blob.body));
+  });
+}
