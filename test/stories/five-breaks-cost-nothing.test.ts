@@ -6,6 +6,7 @@ import { breaking, failing, inTurn, redirecting, resetting, stalling } from '../
 import { type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate } from '../helpers/waiting.ts';
 
+// A reset loses what is in the buffers of both ends, some MiB: it strikes before more than one is on its way.
 const blob = blobOf(100 * MIB, 'five breaks');
 const path = `/v2/team/app/blobs/${blob.digest}`;
 
@@ -26,7 +27,7 @@ t.test(
     const { registry, mirror, never } = await start(t);
     registry.act(
       inTurn([
-        resetting(20 * MIB),
+        resetting(1 * MIB),
         breaking(20 * MIB),
         stalling(20 * MIB, never.opened),
         breaking(20 * MIB),
@@ -51,7 +52,7 @@ t.test('and as little where a CDN breaks, and its addresses end each time', asyn
   cdn.act(
     inTurn([
       breaking(1 * MIB),
-      resetting(30 * MIB),
+      resetting(1 * MIB),
       failing(403),
       stalling(15 * MIB, never.opened),
       breaking(50 * MIB),
