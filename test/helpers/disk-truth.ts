@@ -1,6 +1,6 @@
 /** Owns what a data directory really holds, read from the disk without the product's help. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -11,7 +11,9 @@ export interface DiskTruth {
   partials: Map<string, number>;
   /** everything else in fills/: notes and what should not be there */
   others: string[];
-  /** of blobs and partials, in whole blocks */
+  /** what was set aside by its name, bytes */
+  aside: Map<string, number>;
+  /** of blobs, partials and what was set aside, in whole blocks */
   bytesOnDisk: number;
 }
 
@@ -36,14 +38,17 @@ export async function assertDiskIsTrue(directory: string): Promise<DiskTruth> {
   }
   if (faults.length > 0) throw new Error(`what is stored is not what its name says:\n${faults.join('\n')}`);
   const names = await filesBelow(join(root, 'fills'));
-  const partials = new Map<string, number>();
-  for (const name of names.filter((name) => /^sha(256|512)-[a-f0-9]+$/.test(name)))
-    partials.set(name, (await stat(join(root, 'fills', name))).size);
-  const sizes = [...blobs.values(), ...partials.values()];
+  const partials = await sizesOf(
+    join(root, 'fills'),
+    names.filter((name) => /^sha(256|512)-[a-f0-9]+$/.test(name)),
+  );
+  const aside = await sizesOf(join(root, 'aside'), await filesBelow(join(root, 'aside')));
+  const sizes = [...blobs.values(), ...partials.values(), ...aside.values()];
   return {
     blobs,
     partials,
     others: names.filter((name) => !partials.has(name)),
+    aside,
     bytesOnDisk: sizes.reduce((sum, size) => sum + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES, 0),
   };
 }
@@ -58,7 +63,7 @@ export function openFilesBelow(directory: string): string[] {
   return readdirSync('/proc/self/fd')
     .map(linkOf)
     .filter((path) => path.startsWith(`${directory}/`))
-    .filter((path) => !/\/v1\/(catalog\.db(-\w+)?|lock)$/.test(path));
+    .filter((path) => !/\/v1\/(catalog\.db(-\w+)?|lock)( \(deleted\))?$/.test(path));
 }
 
 function linkOf(descriptor: string): string {
@@ -69,7 +74,15 @@ function linkOf(descriptor: string): string {
   }
 }
 
+async function sizesOf(directory: string, names: readonly string[]): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for (const name of names) sizes.set(name, (await stat(join(directory, name))).size);
+  return sizes;
+}
+
+/** @returns none where there is no such directory: nothing was set aside yet */
 async function filesBelow(directory: string): Promise<string[]> {
+  if (!existsSync(directory)) return [];
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => !entry.isDirectory())
