@@ -57,6 +57,8 @@ export interface PersonaServer {
   bytesSent(method?: string, part?: string): number;
   /** how many connections are open */
   readonly connections: number;
+  /** requests that came and whose answer has neither ended nor broken */
+  readonly answering: number;
   /** from now on: these, the first is the outermost; none: plain */
   act(...personas: Persona[]): void;
   /** Ends all connections and refuses new ones: an upstream that is down. */
@@ -73,7 +75,12 @@ export async function startPersonaServer(
   const asked: Asked[] = [];
   let personas: readonly Persona[] = [];
   let connections = 0;
+  let answering = 0;
   const server = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
+    answering += 1;
+    response.once('close', () => {
+      answering -= 1;
+    });
     const url = request.url ?? '/';
     const [path = '', query = ''] = url.split('?');
     const one: Asked = {
@@ -123,6 +130,9 @@ export async function startPersonaServer(
     bytesSent: (method, part = '') => matching(method, part).reduce((sum, { bytes }) => sum + bytes, 0),
     get connections() {
       return connections;
+    },
+    get answering() {
+      return answering;
     },
     act: (...next) => {
       personas = next;
