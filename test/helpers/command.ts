@@ -1,11 +1,12 @@
 /** Owns running the command line as a process of its own. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** `HUBCAP_MAIN=dist/main.js` tests what is published. */
+const MAIN = process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** Free ports, and lines that can be read. */
 export const LISTENERS = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json'];
 
@@ -24,8 +25,18 @@ function start(args: string[], env: Record<string, string> = {}) {
   return { child, stderr: text(child.stderr) };
 }
 
-/** Starts `hubcap serve`, and resolves with what it says when it is ready. */
-export async function serve(t: Test, args: string[], env: Record<string, string> = {}) {
+/** A `hubcap serve` that may not be ready yet. */
+export interface Serving {
+  child: ChildProcess;
+  /** what it says when it is ready; rejects where it ends before */
+  ready: Promise<Record<string, string>>;
+  exited: Promise<unknown>;
+  /** all that it has printed */
+  output(): string;
+}
+
+/** Starts `hubcap serve` without waiting for it. */
+export function begin(t: Test, args: string[], env: Record<string, string> = {}): Serving {
   const { child, stderr } = start(['serve', ...LISTENERS, ...args], env);
   const exited = once(child, 'exit');
   t.teardown(async () => {
@@ -33,13 +44,23 @@ export async function serve(t: Test, args: string[], env: Record<string, string>
     await exited;
   });
   let output = '';
-  const ready = await new Promise<Record<string, string>>((resolve, reject) => {
+  const ready = new Promise<Record<string, string>>((resolve, reject) => {
+    let isReady = false;
     child.stdout.on('data', (chunk) => {
       output += chunk;
-      const line = output.split('\n').find((one) => one.includes('"msg":"ready"'));
-      if (line) resolve(JSON.parse(line));
+      const line = isReady ? undefined : output.split('\n').find((one) => one.includes('"msg":"ready"'));
+      if (!line?.endsWith('}')) return;
+      isReady = true;
+      resolve(JSON.parse(line));
     });
     child.once('exit', () => stderr.then((said) => reject(new Error(`it ended: ${said}`))));
   });
+  ready.catch(() => undefined); // whoever waits for it sees it
   return { child, ready, exited, output: () => output };
+}
+
+/** Starts `hubcap serve`, and resolves with what it says when it is ready. */
+export async function serve(t: Test, args: string[], env: Record<string, string> = {}) {
+  const serving = begin(t, args, env);
+  return { ...serving, ready: await serving.ready };
 }

@@ -24,8 +24,10 @@ export function inTurn(first: readonly Persona[], then?: Persona): Persona {
   return (asked, answer) => (first[turn++] ?? then)?.(asked, answer) ?? answer();
 }
 
+const never = new Promise<void>(() => undefined);
+
 /** Sends no faster than this until it is lifted. */
-export function paced(bytesPerS: number, lifted: Promise<void>): Persona {
+export function paced(bytesPerS: number, lifted = never): Persona {
   return async (_asked, answer) => ({ ...(await answer()), pace: { bytesPerS, lifted } });
 }
 
