@@ -1,11 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { blobOf, MIB } from '../helpers/content.ts';
 import { needs } from '../helpers/engines/needs.ts';
-import { makeDirectory, startMirror } from '../helpers/mirror.ts';
+import { startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
+import { mountSmall } from '../helpers/small-disk.ts';
 import { until } from '../helpers/waiting.ts';
 
 const small = blobOf(MIB, 'small');
@@ -13,19 +13,11 @@ const large = blobOf(12 * MIB, 'large');
 const later = blobOf(2 * MIB, 'later');
 const pathOf = ({ digest }: { digest: string }): string => `/v2/team/app/blobs/${digest}`;
 
-/** A real file system of 16 MiB. */
-async function mountSmall(t: Test): Promise<string> {
-  const directory = await makeDirectory(t);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', directory]);
-  t.teardown(() => execFileSync('umount', ['-l', directory]));
-  return directory;
-}
-
 t.test('a disk that is full in the middle of a fill: clients get their content all the same', async (t) => {
   if (!needs(t, 'root', 'mount', 'umount')) return;
   const registry = await startRegistry(t);
   for (const blob of [small, large, later]) registry.push('team/app', blob);
-  const directory = await mountSmall(t);
+  const directory = await mountSmall(t, 16);
   // The budget promises more than the file system has once somebody else has filled it.
   const mirror = await startMirror(t, { upstreams: { 'registry.test': { at: registry } }, directory });
   t.equal((await mirror.get(pathOf(small))).status, 200);
@@ -56,7 +48,7 @@ t.test('a disk that fills up under a running fill', async (t) => {
   if (!needs(t, 'root', 'mount', 'umount')) return;
   const registry = await startRegistry(t);
   registry.push('team/app', large);
-  const directory = await mountSmall(t);
+  const directory = await mountSmall(t, 16);
   const mirror = await startMirror(t, { upstreams: { 'registry.test': { at: registry } }, directory });
   const reader = await mirror.open(pathOf(large));
   // Whoever fills the disk now does it behind the reservation.
