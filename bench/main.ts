@@ -7,15 +7,30 @@ import { describeMachine } from './machine.ts';
 import { checkTable, measurementTable } from './report.ts';
 import type { Findings, Scenario } from './scenario.ts';
 import { blob } from './scenarios/blob.ts';
+import { breaks } from './scenarios/breaks.ts';
 import { coldPull } from './scenarios/cold-pull.ts';
 import { coldReaders } from './scenarios/cold-readers.ts';
+import { crawling } from './scenarios/crawling.ts';
+import { farRange } from './scenarios/far-range.ts';
+import { killed } from './scenarios/kills.ts';
 import { manifests } from './scenarios/manifests.ts';
 import { pullCounts } from './scenarios/pull-counts.ts';
 import { start } from './scenarios/start.ts';
 import { isBuilt } from './servers/hubcap.ts';
 import { Teardown } from './teardown.ts';
 
-const scenarios: readonly Scenario[] = [manifests, blob, coldReaders, coldPull, pullCounts, start];
+const scenarios: readonly Scenario[] = [
+  manifests,
+  blob,
+  coldReaders,
+  coldPull,
+  pullCounts,
+  start,
+  breaks,
+  killed,
+  farRange,
+  crawling,
+];
 
 interface Options {
   only: string[] | undefined;

@@ -67,6 +67,12 @@ export class Server {
     }
   }
 
+  /** SIGKILL, without a warning. Settles when the process is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+  }
+
   /** SIGTERM, and SIGKILL for who does not listen. Settles when the process is gone. */
   async stop(): Promise<void> {
     if (!this.isRunning) return;

@@ -37,6 +37,9 @@ export class Teardown {
       teardown: (step: () => unknown) => this.add(step),
       passing: () => true,
       comment: () => undefined,
+      fail: (reason: string, { error }: { error?: unknown } = {}) => {
+        throw new Error(reason, { cause: error });
+      },
     };
     return test as unknown as Test;
   }

@@ -9,11 +9,19 @@ export interface DockerRegistry {
   url: string;
 }
 
-/** Starts a registry with an empty store on a free port. @param remoteUrl makes it a proxy of that registry */
-export async function startDockerRegistry(teardown: Teardown, remoteUrl?: string): Promise<DockerRegistry> {
+/**
+ * Starts a registry on a free port.
+ * @param remoteUrl makes it a proxy of that registry
+ * @param storage of one that ran before; an empty one unless given
+ */
+export async function startDockerRegistry(
+  teardown: Teardown,
+  remoteUrl?: string,
+  storage?: string,
+): Promise<DockerRegistry> {
   const home = await teardown.directory('registry');
-  const rootdirectory = join(home, 'storage');
-  await mkdir(rootdirectory);
+  const rootdirectory = storage ?? join(home, 'storage');
+  await mkdir(rootdirectory, { recursive: true });
   const config = join(home, 'config.yml');
   await writeFile(config, JSON.stringify(describe(rootdirectory, remoteUrl))); // JSON is YAML
   const server = await startServer(teardown, {

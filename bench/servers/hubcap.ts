@@ -13,11 +13,16 @@ export interface HubcapOptions {
   dataDirectory?: string;
   /** a free one unless given */
   port?: number;
+  /** the budget; hubcap's default unless given */
+  maxSize?: string;
+  /** further configuration of the upstream */
+  upstream?: object;
 }
 
 export interface Hubcap {
   server: Server;
   url: string;
+  adminUrl: string;
   dataDirectory: string;
 }
 
@@ -36,14 +41,16 @@ export function isBuilt(): boolean {
 /** Starts hubcap in front of one upstream and waits until it says that it serves. */
 export async function startHubcap(teardown: Teardown, options: HubcapOptions): Promise<Hubcap> {
   const { server, dataDirectory } = await spawnHubcap(teardown, options);
-  const [, url = ''] = await server.said(/"listen":"(http:[^"]+)".*"msg":"ready"/);
-  return { server, url, dataDirectory };
+  const [, url = '', adminUrl = ''] = await server.said(
+    /"listen":"(http:[^"]+)","admin":"(http:[^"]+)".*"msg":"ready"/,
+  );
+  return { server, url, adminUrl, dataDirectory };
 }
 
 /** Starts hubcap without waiting for it. */
 export async function spawnHubcap(
   teardown: Teardown,
-  { upstreamUrl, port = 0, dataDirectory }: HubcapOptions,
+  { upstreamUrl, port = 0, dataDirectory, maxSize, upstream }: HubcapOptions,
 ): Promise<{ server: Server; dataDirectory: string }> {
   const home = await teardown.directory('hubcap');
   const directory = dataDirectory ?? join(home, 'data');
@@ -53,8 +60,8 @@ export async function spawnHubcap(
     stringify({
       listen: `127.0.0.1:${port}`,
       admin: '127.0.0.1:0',
-      storage: { directory },
-      upstreams: { 'docker.io': { url: upstreamUrl, realms: ['127.0.0.1'] } },
+      storage: { directory, ...(maxSize !== undefined && { maxSize }) },
+      upstreams: { 'docker.io': { url: upstreamUrl, realms: ['127.0.0.1'], ...upstream } },
       log: { level: 'info', format: 'json' },
     }),
   );
