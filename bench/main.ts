@@ -15,6 +15,7 @@ import { farRange } from './scenarios/far-range.ts';
 import { killed } from './scenarios/kills.ts';
 import { manifests } from './scenarios/manifests.ts';
 import { pullCounts } from './scenarios/pull-counts.ts';
+import { soak } from './scenarios/soak.ts';
 import { start } from './scenarios/start.ts';
 import { isBuilt } from './servers/hubcap.ts';
 import { Teardown } from './teardown.ts';
@@ -30,6 +31,7 @@ const scenarios: readonly Scenario[] = [
   killed,
   farRange,
   crawling,
+  soak,
 ];
 
 interface Options {

@@ -8,12 +8,35 @@ export interface BlobSpec {
   seed: string;
 }
 
+/** An image with layers of these sizes, under a tag. */
+export interface ImageSpec {
+  tag: string;
+  layerBytes: number[];
+}
+
+/** Of a thousand answers, how many are something else. */
+export interface Trouble {
+  seed: number;
+  /** 503 */
+  errors: number;
+  /** 429 */
+  limits: number;
+  /** the connection breaks somewhere in the body */
+  breaks: number;
+  /** the body comes at `SLOW_BYTES_PER_SECOND` */
+  slow: number;
+}
+
+export const SLOW_BYTES_PER_SECOND = 1_000_000;
+
 /** How blobs are answered from now on. */
 export interface Faults {
   /** offsets into the content at which a connection breaks, each once */
   breakAt?: number[];
   /** of so many answers one bit is flipped, in the middle */
   flips?: number;
+  /** for manifests too */
+  trouble?: Trouble;
 }
 
 export interface FaultyUpstream {
@@ -21,6 +44,8 @@ export interface FaultyUpstream {
   repository: string;
   /** in the order of the specs */
   blobs: { digest: string; size: number }[];
+  /** digests of manifests, in the order of the specs */
+  images: string[];
   /** @returns how often a connection broke since it was told so before */
   misbehave(faults: Faults): Promise<number>;
 }
@@ -28,6 +53,12 @@ export interface FaultyUpstream {
 export interface Begin {
   url: string;
   blobs: FaultyUpstream['blobs'];
+  images: string[];
+}
+
+export interface Stock {
+  blobs: readonly BlobSpec[];
+  images: readonly ImageSpec[];
 }
 
 export const REPOSITORY = 'bench/faults';
@@ -35,9 +66,11 @@ export const REPOSITORY = 'bench/faults';
 /** It ends with `teardown`. */
 export async function startFaultyUpstream(
   teardown: Teardown,
-  specs: readonly BlobSpec[],
+  blobs: readonly BlobSpec[],
+  images: readonly ImageSpec[] = [],
 ): Promise<FaultyUpstream> {
-  const worker = new Worker(new URL('./faulty-upstream-worker.ts', import.meta.url), { workerData: specs });
+  const workerData: Stock = { blobs, images };
+  const worker = new Worker(new URL('./faulty-upstream-worker.ts', import.meta.url), { workerData });
   teardown.add(() => worker.terminate());
   const [begin] = (await once(worker, 'message')) as [Begin];
   return {

@@ -15,8 +15,9 @@ export interface HubcapOptions {
   port?: number;
   /** the budget; hubcap's default unless given */
   maxSize?: string;
-  /** further configuration of the upstream */
+  /** further configuration of the upstream, and of the listener */
   upstream?: object;
+  http?: object;
 }
 
 export interface Hubcap {
@@ -50,7 +51,7 @@ export async function startHubcap(teardown: Teardown, options: HubcapOptions): P
 /** Starts hubcap without waiting for it. */
 export async function spawnHubcap(
   teardown: Teardown,
-  { upstreamUrl, port = 0, dataDirectory, maxSize, upstream }: HubcapOptions,
+  { upstreamUrl, port = 0, dataDirectory, maxSize, upstream, http }: HubcapOptions,
 ): Promise<{ server: Server; dataDirectory: string }> {
   const home = await teardown.directory('hubcap');
   const directory = dataDirectory ?? join(home, 'data');
@@ -62,6 +63,7 @@ export async function spawnHubcap(
       admin: '127.0.0.1:0',
       storage: { directory, ...(maxSize !== undefined && { maxSize }) },
       upstreams: { 'docker.io': { url: upstreamUrl, realms: ['127.0.0.1'], ...upstream } },
+      ...(http && { http }),
       log: { level: 'info', format: 'json' },
     }),
   );
