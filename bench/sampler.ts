@@ -1,6 +1,7 @@
 /** Owns looking at a running hubcap once a second: memory, descriptors, event loop, downloads. */
 import { readdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Status } from '../src/admin/status.ts';
 import { memoryOf } from './cpu.ts';
 
 export interface Sample {
@@ -18,9 +19,11 @@ export interface Sample {
 const INTERVAL_MS = 1000;
 
 export async function sample(pid: number, adminUrl: string): Promise<Sample> {
-  const [{ rssBytes }, descriptors, page] = await Promise.all([
+  const [{ rssBytes }, descriptors, status, page] = await Promise.all([
     memoryOf(pid),
     readdir(`/proc/${pid}/fd`),
+    // Bytes stored and reserved as of one moment: a scrape reads its gauges one after the other.
+    fetch(`${adminUrl}/api/status`).then((response) => response.json() as Promise<Status>),
     fetch(`${adminUrl}/metrics`).then((response) => response.text()),
   ]);
   const read = (name: string): number => Number(new RegExp(`^${name} (.+)$`, 'm').exec(page)?.[1]);
@@ -31,8 +34,8 @@ export async function sample(pid: number, adminUrl: string): Promise<Sample> {
     lagP99Ms: 1000 * read('nodejs_eventloop_lag_p99_seconds'),
     lagMaxMs: 1000 * read('nodejs_eventloop_lag_max_seconds'),
     fills: read('hubcap_fills_in_flight'),
-    storeBytes: read('hubcap_store_bytes'),
-    reservedBytes: read('hubcap_store_reserved_bytes'),
+    storeBytes: status.store.bytes,
+    reservedBytes: status.store.reservedBytes,
   };
 }
 

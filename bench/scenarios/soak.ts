@@ -14,12 +14,12 @@ const mebibyte = 1024 * kibibyte;
 const clients = 1000;
 const seconds = Number(process.env.SOAK_SECONDS || 180);
 const quickSeconds = 20;
-/** Of a client; a thousand of them ask a good two hundred times a second. */
-const pauseMs = 4000;
-const budgetBytes = 64 * mebibyte;
+/** Of a client; a thousand of them ask some 150 times a second, which leaves the processors some air. */
+const pauseMs = 6000;
+const budgetBytes = 48 * mebibyte;
 
-const sizes = [16, 64, 100, 500, 1024, 2048, 4096].map((kibibytes) => kibibytes * kibibyte);
-/** About 110 MB: nearly half of it is always missing. */
+const sizes = [16, 64, 100, 300, 700, 1500, 3000].map((kibibytes) => kibibytes * kibibyte);
+/** 83 MB: nearly half of it is always missing. */
 const blobs = Array.from({ length: 100 }, (_, i) => ({
   bytes: (sizes[i % sizes.length] ?? 1) + i,
   seed: `soak/${i}`,
