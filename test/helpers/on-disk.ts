@@ -74,7 +74,8 @@ export async function readCatalog(directory: string): Promise<Map<string, number
   }
 }
 
-function inBlocks(bytes: number): number {
+/** @returns what so many bytes take on disk */
+export function inBlocks(bytes: number): number {
   return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
