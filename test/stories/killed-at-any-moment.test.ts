@@ -179,6 +179,7 @@ async function expectOrder(t: Test, rig: Rig): Promise<void> {
   t.same(leftoversIn(disk), [], 'nothing is left over of downloads');
   t.ok(disk.bytes <= MAX_BYTES, 'the budget is kept');
   await expectHonestImages(t, directory, disk);
+  await expectVerified(t, directory, 'by the process that serves');
 
   child.kill('SIGTERM');
   const [code] = (await exited) as [number | null];
@@ -187,7 +188,13 @@ async function expectOrder(t: Test, rig: Rig): Promise<void> {
   t.same(sorted(await readCatalog(directory)), sorted(disk.blobs), 'the catalog is what is on disk');
   const listed = await run('images', '--data', directory, '--json');
   t.equal(listed.code, 0, listed.stderr);
+  await expectVerified(t, directory, 'where nobody serves');
   await expectOfflineService(t, rig, disk);
+}
+
+async function expectVerified(t: Test, directory: string, how: string): Promise<void> {
+  const { code, stdout, stderr } = await run('verify', '--data', directory, '--json');
+  t.equal(code, 0, `nothing is damaged, missing or unknown: ${how}`, { stdout, stderr });
 }
 
 async function expectHonestImages(t: Test, directory: string, { blobs: stored }: OnDisk): Promise<void> {
