@@ -83,7 +83,8 @@ t.test('somebody else fills the disk, and empties it again', async (t) => {
   gate.open();
   await Promise.all(pulls);
   await Promise.all(blobs.map(hubcap.expectRight));
-  t.ok((await hubcap.metric('hubcap_storage_errors_total')) > 0, 'the metric says so');
+  const isTold = async (): Promise<boolean> => (await hubcap.metric('hubcap_storage_errors_total')) > 0;
+  await until('the metric says that the disk refused', isTold);
   await Promise.all(blobs.map(hubcap.expectRight));
   await hubcap.expectManifest();
 
