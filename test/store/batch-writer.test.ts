@@ -130,3 +130,42 @@ t.test('a disk that refuses is told to whoever pushes or flushes', async (t) => 
   t.equal(writes.length, 1, 'nothing more was written');
   t.same(told, []);
 });
+
+t.test('what is not in the file when the disk refuses is still to be had, in order', async (t) => {
+  const { writes, file } = slowDisk();
+  const writer = new BatchWriter(file, 0, { written: () => undefined });
+  const chunks = [10, 20, 30, 40].map((size, at) => bytesOf(size, at));
+  const [first = never(), ...others] = chunks;
+  await writer.push(first);
+  for (const chunk of others) await writer.push(chunk);
+  writes[0]?.take();
+  await turns();
+  t.ok(Buffer.concat(writer.unwritten).equals(Buffer.concat(others)), 'not what is written');
+  writes[1]?.take(25);
+  await turns();
+  await writer.push(bytesOf(50, 5));
+  writes[2]?.refuse(new Error('no space'));
+  await t.rejects(writer.flush(), StorageError);
+  const rest = Buffer.concat([...others, bytesOf(50, 5)]);
+  t.ok(Buffer.concat(writer.unwritten).equals(rest), 'whole batches: a part of one is not believed');
+  await writer.push(bytesOf(60, 6));
+  t.ok(Buffer.concat(writer.unwritten).equals(Buffer.concat([rest, bytesOf(60, 6)])));
+});
+
+t.test('nothing is unwritten when all is written', async (t) => {
+  const { writes, file } = slowDisk();
+  const taken: number[] = [];
+  const writer = new BatchWriter(file, 0, {
+    taken: () => taken.push(writes.length),
+    written: () => undefined,
+  });
+  await writer.push(bytesOf(10));
+  writes[0]?.take();
+  await writer.flush();
+  t.same(writer.unwritten, []);
+  t.same(taken, [0], 'told before it goes to the disk');
+});
+
+function never(): never {
+  throw new Error('there are some');
+}

@@ -1,5 +1,5 @@
 /** Starts a fill on a file of its own, without the store around it. */
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../src/oci/digest.ts';
 import { Fill, type FillOptions } from '../../src/store/fill.ts';
@@ -15,6 +15,8 @@ export interface StartOptions {
   recentBytes?: number;
   makeRoom?: (bytes: number) => Promise<boolean>;
   pass?: FillOptions['pass'];
+  /** the file as the fill sees it: a disk that refuses */
+  through?: (file: FileHandle) => FileHandle;
 }
 
 export async function startFill(
@@ -29,6 +31,7 @@ export async function startFill(
     pass = () => {
       throw new Error('the disk has refused nothing');
     },
+    through = (file) => file,
   }: StartOptions = {},
 ) {
   const file = await open(join(t.testdir(), 'partial'), 'w+');
@@ -39,7 +42,7 @@ export async function startFill(
   let written = 0;
   const fill = new Fill({
     digest,
-    file,
+    file: through(file),
     found: found.length,
     input: source.input(found.length, abort.signal),
     openAgain: (signal) => again.open({ from: 0, signal, purpose: 'again' }),

@@ -11,6 +11,8 @@ export interface Seen {
   path: string;
   headers: IncomingMessage['headers'];
   body: string;
+  /** 0 for the first connection, and so on */
+  connection: number;
 }
 
 export type Respond = (seen: Seen, response: ServerResponse, count: number) => unknown;
@@ -24,12 +26,15 @@ export const repository = 'library/alpine' as Repository;
 /** A real HTTP server. `seen` holds every request; `respond` is told how many came before. */
 export async function serve(t: TestLike, respond: Respond): Promise<{ url: URL; seen: Seen[] }> {
   const seen: Seen[] = [];
+  const connections: unknown[] = [];
   const server = createServer(async (request, response) => {
     const { method = '', url: path = '', headers } = request;
-    const entry = { method, path, headers, body: await text(request) };
+    const connection = connections.indexOf(request.socket);
+    const entry = { method, path, headers, body: await text(request), connection };
     seen.push(entry);
     await respond(entry, response, seen.length - 1);
   });
+  server.on('connection', (socket) => connections.push(socket));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => {
     server.closeAllConnections();
