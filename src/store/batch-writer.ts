@@ -21,6 +21,7 @@ export class BatchWriter {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #writing: Promise<void> | undefined;
+  #failure: unknown;
 
   constructor(file: FileHandle, position: number, observer: BatchObserver) {
     this.#file = file;
@@ -40,6 +41,7 @@ export class BatchWriter {
   async push(chunk: Buffer): Promise<void> {
     this.#pending.push(chunk);
     this.#pendingBytes += chunk.length;
+    if (this.#failure !== undefined) throw this.#failure;
     this.#start();
     if (this.#pendingBytes > MAX_PENDING_BYTES) await this.flush();
   }
@@ -55,7 +57,9 @@ export class BatchWriter {
   #start(): void {
     if (this.#writing) return;
     this.#writing = this.#writeAll();
-    this.#writing.catch(() => undefined); // whoever pushes or flushes next is told: #writing stays as it failed
+    this.#writing.catch((error: unknown) => {
+      this.#failure = error; // whoever pushes or flushes next is told: #writing stays as it failed
+    });
   }
 
   async #writeAll(): Promise<void> {

@@ -67,6 +67,25 @@ export class FillSources {
   }
 
   /**
+   * Asks one source after the other for content of a known size.
+   * @throws what the first one throws; undefined where none has it
+   */
+  async openSame(options: OpenOptions, size: number | undefined): Promise<FillInput | undefined> {
+    const [first] = this.#sources.keys();
+    try {
+      const opened = await openDroppable((wanted) => this.open(wanted), options);
+      if (!opened || opened.input.size === size) return opened?.input;
+      opened.drop();
+      return undefined;
+    } catch (error) {
+      options.signal.throwIfAborted();
+      const other = await this.#goOn(new Set([first ?? '']), options.from, size, options.signal);
+      if (other) return other;
+      throw error;
+    }
+  }
+
+  /**
    * Asks for the whole once more, where it can be elsewhere.
    * @throws what the last one throws; undefined where nobody has it any more
    */

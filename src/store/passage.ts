@@ -219,11 +219,11 @@ export class Passage {
     return Math.min(...[...this.#members].map(({ position }) => position));
   }
 
-  /** Resolves when the slowest reader has freed enough of the window, or when that has taken too long. */
+  /** Resolves when the slowest reader has freed some of the window, or when that has taken too long. */
   async #someRoom(): Promise<void> {
     const enough = new AbortController();
     this.#roomMade = () => {
-      if (this.#slowest() - this.#window.start > this.#window.bytes / 2) enough.abort();
+      if (this.#around.mayGrow(this.#window.bytesFrom(this.#slowest()))) enough.abort();
     };
     await this.#around.patience(AbortSignal.any([enough.signal, this.#abort.signal]));
     this.#roomMade = undefined;

@@ -154,7 +154,7 @@ async function openChunks(
 ): Promise<AsyncIterator<Buffer>> {
   const input = isAfresh
     ? await sources.openAgain(signal)
-    : await sources.open({ from, signal, purpose: 'passage' });
+    : await sources.openSame({ from, signal, purpose: 'passage' }, size);
   if (!input || input.size !== size) throw new Error('upstream has changed its mind about the content');
   return sources.chunks(input, from, signal)[Symbol.asyncIterator]();
 }

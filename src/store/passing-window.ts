@@ -64,6 +64,16 @@ export class PassingWindow {
     this.#bytes += chunk.length;
   }
 
+  /** @returns what would be left after `dropBefore` */
+  bytesFrom(offset: number): number {
+    let left = this.#bytes;
+    for (const { length } of this.#chunks) {
+      if (this.end - left + length > offset) break;
+      left -= length;
+    }
+    return left;
+  }
+
   /** Lets go of what lies before an offset, in whole chunks. @returns how many bytes that was */
   dropBefore(offset: number): number {
     const before = this.#start;

@@ -133,7 +133,9 @@ function pauseBefore(
   const isThrottled = failure.reason === 'throttled';
   if (!failure.isTransient && !isThrottled) return undefined;
   const waitMs = Math.max(pauseMs(stall.attempts, Math.random()), failure.retryAfterMs ?? 0);
-  const isInTime = now() - stall.sinceMs + waitMs <= stallMs;
+  // How long to wait is then upstream's word, and the wait itself is no attempt.
+  const elapsedMs = now() - stall.sinceMs;
+  const isInTime = isThrottled ? Math.max(elapsedMs, waitMs) <= stallMs : elapsedMs + waitMs <= stallMs;
   return isInTime || (stall.attempts <= retries && !isThrottled) ? waitMs : undefined;
 }
 

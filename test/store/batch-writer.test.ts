@@ -148,7 +148,7 @@ t.test('what is not in the file when the disk refuses is still to be had, in ord
   await t.rejects(writer.flush(), StorageError);
   const rest = Buffer.concat([...others, bytesOf(50, 5)]);
   t.ok(Buffer.concat(writer.unwritten).equals(rest), 'whole batches: a part of one is not believed');
-  await writer.push(bytesOf(60, 6));
+  await t.rejects(writer.push(bytesOf(60, 6)), StorageError, 'the next who comes is told at once');
   t.ok(Buffer.concat(writer.unwritten).equals(Buffer.concat([rest, bytesOf(60, 6)])));
 });
 
