@@ -47,7 +47,10 @@ export async function runBackground({
   };
   const compare = comparing(opened, log, stop);
   const watch = watchPossession(opened, log, compare);
-  every(FLUSH_INTERVAL_MS, 'last uses could not be written', async () => opened.flush());
+  every(FLUSH_INTERVAL_MS, 'the catalog could not be written', async () => {
+    opened.flush();
+    await opened.store.finishRemovals();
+  });
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     await watch();
     if (!health.isWritable) await opened.store.probe();

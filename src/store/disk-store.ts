@@ -58,6 +58,8 @@ export class DiskStore {
   readonly #stock: Stock;
   readonly #turns = new Turns();
   readonly #files = new OpenFiles();
+  /** whose file is gone and whose row is not, with why: bounded by what a full store holds */
+  readonly #halfRemoved = new Map<Digest, RemovalReason>();
   #sequence = 0;
 
   constructor(options: DiskStoreOptions) {
@@ -169,14 +171,25 @@ export class DiskStore {
     return await this.#turns.run(digest, async () => {
       const size = this.sizeOf(digest);
       if (size === undefined) return 0;
-      const clear = () => unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
+      const clear = async (): Promise<void> => {
+        await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
+        this.#halfRemoved.set(digest, reason);
+      };
       await this.#stock.remove(digest, size, clear).catch((error: unknown) => {
         throw this.#failed('removing content', error);
       });
+      this.#halfRemoved.delete(digest);
       this.#files.forget(digest, sizeOnDisk(size));
       this.#options.observer.removed(reason, size);
       return size;
     });
+  }
+
+  /** Ends removals that a full disk kept the catalog from noting. To be called every few seconds. */
+  async finishRemovals(): Promise<void> {
+    for (const [digest, reason] of [...this.#halfRemoved]) {
+      if (this.#halfRemoved.has(digest)) await this.remove(digest, reason).catch(() => undefined); // told; tried again
+    }
   }
 
   /** @returns what unprivileged writers may still use of the file system, bytes. @throws StorageError */
@@ -248,6 +261,7 @@ export class DiskStore {
       await placeDurably(layout, digest, move);
       this.#files.forget(digest, 0);
       this.judge.placed(digest);
+      this.#halfRemoved.delete(digest);
       try {
         this.#stock.add(digest, size, now());
         settle();

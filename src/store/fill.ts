@@ -1,8 +1,6 @@
 /** Owns one running download: upstream is copied to a file, and every client tail-reads that file. */
-import type { Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.ts';
-import { BatchWriter } from './batch-writer.ts';
+import type { Digest } from '../oci/digest.ts';
 import type { BlobReader } from './blob-reader.ts';
 import {
   DigestMismatchError,
@@ -12,10 +10,10 @@ import {
   StorageError,
   StoreClosingError,
 } from './errors.ts';
+import { FillFile } from './fill-file.ts';
 import type { FillInput } from './fill-sources.ts';
 import { Pace } from './pace.ts';
 import type { Passage, PassageStart } from './passage.ts';
-import { RecentChunks } from './recent-chunks.ts';
 import { releasedBelow, Tail } from './tail.ts';
 
 export interface FillOptions {
@@ -41,25 +39,18 @@ export interface FillOptions {
   now: () => number;
 }
 
-const REHASH_CHUNK_BYTES = 1024 * 1024;
-
 /**
- * Only `#run` writes the file and moves `#frontier` (bytes hashed and written); the tail shows readers what lies
- * below. Readers never slow the fill: it does not know how far they are.
+ * Only `#run` writes the file and moves its frontier; the tail shows readers what lies below. Readers never slow
+ * the fill: it does not know how far they are.
  */
 export class Fill {
   readonly digest: Digest;
   /** resolves with the size when the content is proven; rejects when it cannot be had */
   readonly proven: Promise<number>;
   readonly #options: FillOptions;
+  readonly #file: FillFile;
   readonly #tail: Tail;
-  readonly #recent = new RecentChunks();
   readonly #pace: Pace;
-  /** of all that was received; of what is being written; of what is in the file */
-  #hash: Hash;
-  #hashTaken: Hash;
-  #hashWritten: Hash;
-  #frontier = 0;
   /** what is received now and may not fit */
   #unfit: Buffer = Buffer.alloc(0);
   /** whether the first download was wrong */
@@ -69,20 +60,24 @@ export class Fill {
   #isRunning = true;
 
   constructor(options: FillOptions) {
-    this.digest = options.digest;
+    const { digest, file, recentBytes, onWritten, input, now } = options;
+    this.digest = digest;
     this.#options = options;
-    this.#pace = new Pace(options.now);
+    this.#pace = new Pace(now);
+    this.#file = new FillFile({
+      digest,
+      file,
+      recentBytes,
+      wrote: onWritten,
+      advanced: () => this.#tail.release(releasedBelow(this.#file.frontier, this.#tail.size)),
+    });
     this.#tail = new Tail({
-      size: options.input.size,
-      readAt: async (buffer, position, length) =>
-        this.#recent.copy(buffer, position, length) || (await this.#readFile(buffer, position, length)),
+      size: input.size,
+      readAt: (buffer, position, length) => this.#file.read(buffer, position, length),
       left: () => {
         this.#closeIfUnused().catch(() => undefined); // a failed close of a file that nobody uses loses nothing
       },
     });
-    this.#hash = hashFor(options.digest);
-    this.#hashTaken = this.#hash;
-    this.#hashWritten = this.#hash;
     this.proven = this.#run();
     this.proven.catch(() => undefined); // the owner awaits it too; readers are told by the tail
   }
@@ -98,7 +93,7 @@ export class Fill {
   }
 
   get frontier(): number {
-    return this.#frontier;
+    return this.#file.frontier;
   }
 
   get readers(): number {
@@ -113,7 +108,7 @@ export class Fill {
   waitMs(position: number): number {
     // Upstream has been wrong about this content: what it says of parts of it cannot be proven at all.
     if (position < this.#tail.released || this.#isSecond) return 0;
-    return this.#pace.waitMs(position - Math.max(this.#frontier, this.#options.found));
+    return this.#pace.waitMs(position - Math.max(this.#file.frontier, this.#options.found));
   }
 
   /** A new reader; it may start before any byte is there. */
@@ -129,22 +124,22 @@ export class Fill {
   /** The owner has moved the file to its place or given it up: closed once the last reader leaves. */
   async letGo(): Promise<void> {
     this.#isRunning = false;
-    this.#recent.reset(this.#frontier);
+    this.#file.forgetRecent();
     await this.#closeIfUnused();
   }
 
   async #run(): Promise<number> {
-    const { input, abort } = this.#options;
+    const { input, found, abort } = this.#options;
     try {
-      await this.#rehash();
+      await this.#file.rehash(found);
       try {
         await this.#fetch(input);
       } catch (error) {
         if (!isWrongContent(error)) throw error;
         await this.#fetchAgain(error);
       }
-      this.#tail.complete(this.#frontier);
-      return this.#frontier;
+      this.#tail.complete(this.#file.frontier);
+      return this.#file.frontier;
     } catch (error) {
       if (!this.#isPassedOn) abort.abort(error);
       this.#tail.fail(error);
@@ -152,23 +147,10 @@ export class Fill {
     }
   }
 
-  /** What an earlier process left is hashed before anything is added to it. */
-  async #rehash(): Promise<void> {
-    const { found } = this.#options;
-    const buffer = found > 0 ? Buffer.allocUnsafe(REHASH_CHUNK_BYTES) : undefined;
-    while (buffer && this.#frontier < found) {
-      const length = Math.min(buffer.length, found - this.#frontier);
-      const bytesRead = await this.#readFile(buffer, this.#frontier, length);
-      this.#hash.update(buffer.subarray(0, bytesRead));
-      this.#advance(bytesRead);
-    }
-    this.#hashWritten = this.#hash.copy();
-  }
-
   async #fetch(input: FillInput): Promise<void> {
     await this.#copy(input);
-    const found = digestOfHash(algorithmOf(this.digest), this.#hash);
-    if (found !== this.digest) throw new DigestMismatchError(this.digest, found, this.#frontier);
+    const found = this.#file.digest();
+    if (found !== this.digest) throw new DigestMismatchError(this.digest, found, this.#file.frontier);
   }
 
   /** Wrong content is asked for once more, from another connection. What was shown of it is not continued. */
@@ -186,15 +168,9 @@ export class Fill {
   }
 
   async #beginAnew(wrong: unknown): Promise<FillInput> {
-    const { openAgain, abort, file, onWritten } = this.#options;
+    const { openAgain, abort } = this.#options;
     this.#tail.restart(this.#tail.size, wrong); // before the file changes: a reader must not mix the two
-    await file.truncate(0).catch((error: unknown) => {
-      throw new StorageError('emptying a fill', error);
-    });
-    onWritten(-this.#frontier);
-    this.#frontier = 0;
-    this.#hash = hashFor(this.digest);
-    this.#hashWritten = this.#hash.copy();
+    await this.#file.empty();
     const input = await openAgain(abort.signal);
     if (!input) throw wrong;
     if (input.size !== this.#tail.size) this.#tail.restart(input.size, wrong);
@@ -203,45 +179,31 @@ export class Fill {
 
   async #copy(input: FillInput): Promise<void> {
     const chunks = input.chunks[Symbol.asyncIterator]();
-    const writer = new BatchWriter(this.#options.file, this.#frontier, {
-      taken: () => {
-        this.#hashTaken = this.#hash.copy();
-      },
-      written: (bytes) => {
-        this.#hashWritten = this.#hashTaken;
-        this.#options.onWritten(bytes);
-        this.#advance(bytes);
-      },
-    });
     try {
-      await this.#receive(chunks, writer);
-      await writer.flush();
+      await this.#receive(chunks);
+      await this.#file.flush();
     } catch (error) {
       // What was received before is in the file before anyone resumes it, or is known not to be.
-      const isRefused = await writer.flush().then(
+      const isRefused = await this.#file.flush().then(
         () => false,
         () => true,
       );
       const unfit = error instanceof NoRoomError ? [this.#unfit] : [];
-      const rest = [...(isRefused ? writer.unwritten : []), ...unfit];
+      const rest = [...(isRefused ? this.#file.unwritten : []), ...unfit];
       if (error instanceof StorageError) await this.#passOn(input, chunks, rest);
       if (!this.#isPassedOn) await chunks.return?.();
       throw error;
     }
   }
 
-  async #receive(chunks: AsyncIterator<Buffer>, writer: BatchWriter): Promise<void> {
-    let received = this.#frontier;
-    this.#recent.reset(received);
+  async #receive(chunks: AsyncIterator<Buffer>): Promise<void> {
+    let received = this.#file.frontier;
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
-      const chunk = next.value;
-      received += chunk.length;
-      this.#unfit = chunk;
+      received += next.value.length;
+      this.#unfit = next.value;
       await this.#fit(received);
-      this.#pace.arrived(chunk.length);
-      this.#hash.update(chunk);
-      this.#recent.push(chunk, this.#options.recentBytes());
-      await writer.push(chunk);
+      this.#pace.arrived(next.value.length);
+      await this.#file.push(next.value);
     }
   }
 
@@ -264,34 +226,20 @@ export class Fill {
     if (!unshown) return;
     this.#isPassedOn = true;
     const { abort, digest, pass } = this.#options;
-    const window = { start, chunks: [unshown, ...rest], hash: this.#hashWritten, hashedUpTo: this.#frontier };
+    const { frontier, hashAtFrontier: hash } = this.#file;
+    const window = { start, chunks: [unshown, ...rest], hash, hashedUpTo: frontier };
     this.#tail.handOver(pass({ digest, size, window, chunks, abort }));
   }
 
   async #readUnshown(start: number): Promise<Buffer> {
-    const unshown = Buffer.alloc(this.#frontier - start);
+    const unshown = Buffer.alloc(this.#file.frontier - start);
     for (let read = 0; read < unshown.length; ) {
-      read += await this.#readFile(unshown.subarray(read), start + read, unshown.length - read);
+      read += await this.#file.read(unshown.subarray(read), start + read, unshown.length - read);
     }
     return unshown;
   }
 
-  async #readFile(buffer: Buffer, position: number, length: number): Promise<number> {
-    try {
-      const { bytesRead } = await this.#options.file.read(buffer, 0, length, position);
-      if (bytesRead > 0) return bytesRead;
-    } catch (error) {
-      throw new StorageError('reading a fill', error);
-    }
-    throw new StorageError('reading a fill', new Error('its file became shorter'));
-  }
-
-  #advance(bytes: number): void {
-    this.#frontier += bytes;
-    this.#tail.release(releasedBelow(this.#frontier, this.#tail.size));
-  }
-
   async #closeIfUnused(): Promise<void> {
-    if (!this.#isRunning && this.#tail.readers === 0) await this.#options.file.close();
+    if (!this.#isRunning && this.#tail.readers === 0) await this.#file.close();
   }
 }

@@ -1,6 +1,7 @@
 /** Owns one download that passes by the store: a window of it in memory, for the readers that are there at once. */
 import { algorithmOf, type Digest, digestOfHash, hashFor } from '../oci/digest.ts';
 import type { BlobReader } from './blob-reader.ts';
+import { Crowd, type Member } from './crowd.ts';
 import { DigestMismatchError, isWrongContent, OversizeError } from './errors.ts';
 import { Pace } from './pace.ts';
 import { PassingWindow, type WindowStart } from './passing-window.ts';
@@ -38,15 +39,6 @@ export interface PassageSurroundings {
   now: () => number;
 }
 
-interface Member {
-  passage: Passage;
-  /** offset that it reads next: what lies before is not kept for it */
-  position: number;
-  isOpen: boolean;
-  hasRead: boolean;
-  more: WakeUp;
-}
-
 /** An upstream connection that nobody draws from for so long is given back; it is opened again where it stopped. */
 const PARK_AFTER_MS = 2_000;
 
@@ -59,7 +51,7 @@ export class Passage {
   readonly size: number | undefined;
   readonly #around: PassageSurroundings;
   readonly #window: PassingWindow;
-  readonly #members = new Set<Member>();
+  readonly #crowd = new Crowd<Passage>();
   readonly #abort: AbortController;
   readonly #pace: Pace;
   #chunks: AsyncIterator<Buffer> | undefined;
@@ -89,7 +81,7 @@ export class Passage {
   }
 
   get readers(): number {
-    return this.#members.size;
+    return this.#crowd.size;
   }
 
   /** @returns ms until the byte at `position` can be read, as things go */
@@ -100,8 +92,14 @@ export class Passage {
 
   /** @param position where it begins; not before the window */
   reader(position = 0): BlobReader {
-    const own: Member = { passage: this, position, isOpen: true, hasRead: false, more: new WakeUp() };
-    this.#members.add(own);
+    const own: Member<Passage> = {
+      passage: this,
+      position,
+      isOpen: true,
+      hasRead: false,
+      more: new WakeUp(),
+    };
+    this.#crowd.add(own);
     return {
       size: this.size,
       skipTo: (start) => {
@@ -129,7 +127,7 @@ export class Passage {
   }
 
   /** @returns bytes copied; undefined where it has to wait */
-  #take(own: Member, buffer: Buffer): number | undefined {
+  #take(own: Member<Passage>, buffer: Buffer): number | undefined {
     const { end } = this.#window;
     const released = this.#ended === 'proven' ? end : releasedBelow(end, this.size);
     if (own.position < released) {
@@ -153,7 +151,7 @@ export class Passage {
       .catch((error: unknown) => this.#end({ error }))
       .finally(() => {
         this.#isPumping = false;
-        this.#wakeAll(); // who began to wait meanwhile looks again
+        this.#crowd.wakeAll(); // who began to wait meanwhile looks again
         if (this.#ended === undefined) this.#parkLater();
       });
   }
@@ -166,7 +164,7 @@ export class Passage {
         if (!isWrongContent(error) || !this.#mayAskAgain) throw error;
         await this.#askAgain(error);
       }
-      this.#wakeAll();
+      this.#crowd.wakeAll();
     }
   }
 
@@ -191,8 +189,7 @@ export class Passage {
     this.#mayAskAgain = false;
     this.#wasWrong = true;
     this.#around.discarded(wrong);
-    const isUnseen = this.#window.start === 0 && [...this.#members].every(({ hasRead }) => !hasRead);
-    if (!isUnseen) throw wrong;
+    if (this.#window.start > 0 || this.#crowd.hasRead) throw wrong;
     // Before anything is awaited: who reads meanwhile must not see what is wrong.
     this.#around.holds(-this.#window.bytes);
     this.#window.restart(hashFor(this.digest));
@@ -208,22 +205,18 @@ export class Passage {
    */
   async #makeRoom(): Promise<boolean> {
     for (let isPatient = true; ; isPatient = false) {
-      this.#around.holds(-this.#window.dropBefore(this.#slowest()));
+      this.#around.holds(-this.#window.dropBefore(this.#crowd.slowest));
       if (this.#around.mayGrow(this.#window.bytes)) return true;
-      if (![...this.#members].some(({ more }) => more.isAwaited)) return false;
+      if (!this.#crowd.isWaiting) return false;
       if (isPatient || !this.#leaveBehind()) await this.#someRoom();
     }
-  }
-
-  #slowest(): number {
-    return Math.min(...[...this.#members].map(({ position }) => position));
   }
 
   /** Resolves when the slowest reader has freed some of the window, or when that has taken too long. */
   async #someRoom(): Promise<void> {
     const enough = new AbortController();
     this.#roomMade = () => {
-      if (this.#around.mayGrow(this.#window.bytesFrom(this.#slowest()))) enough.abort();
+      if (this.#around.mayGrow(this.#window.bytesFrom(this.#crowd.slowest))) enough.abort();
     };
     await this.#around.patience(AbortSignal.any([enough.signal, this.#abort.signal]));
     this.#roomMade = undefined;
@@ -233,8 +226,7 @@ export class Passage {
   /** @returns whether anyone was left behind */
   #leaveBehind(): boolean {
     const { start, end } = this.#window;
-    const far = Math.max((start + end) / 2, this.#slowest());
-    const slow = [...this.#members].filter(({ position, more }) => !more.isAwaited && position <= far);
+    const slow = this.#crowd.behind((start + end) / 2);
     if (slow.length === 0) return false;
     const { digest, size } = this;
     const window = this.#window.snapshot();
@@ -247,8 +239,8 @@ export class Passage {
     });
     if (!next) return false;
     for (const member of slow) {
-      this.#members.delete(member);
-      next.#members.add(member);
+      this.#crowd.remove(member);
+      next.#crowd.add(member);
       member.passage = next;
     }
     return true;
@@ -262,10 +254,10 @@ export class Passage {
     }, PARK_AFTER_MS).unref();
   }
 
-  #leave(own: Member): void {
-    this.#members.delete(own);
+  #leave(own: Member<Passage>): void {
+    this.#crowd.remove(own);
     this.#roomMade?.();
-    if (this.#members.size > 0) return;
+    if (this.#crowd.size > 0) return;
     const error = new Error('nobody reads it any more');
     this.#abort.abort(error);
     clearTimeout(this.#parking);
@@ -280,9 +272,5 @@ export class Passage {
     this.#ended = ended;
     if (ended !== 'proven') this.#abort.abort(ended.error);
     this.#around.ended(this, ended === 'proven' ? 'passed' : ended);
-  }
-
-  #wakeAll(): void {
-    for (const { more } of this.#members) more.wake();
   }
 }

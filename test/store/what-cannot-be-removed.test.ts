@@ -79,3 +79,25 @@ for (const [name, maxBytes] of [
     t.ok(store.ledger.usedBytes <= maxBytes);
   });
 }
+
+t.test('a removal that the catalog could not note is ended when it can', async (t) => {
+  const { store, index, database, told } = await openRig(t);
+  const body = bytesOf(MIB);
+  const digest = digestOf(body);
+  await store.put(digest, body);
+  database.exec('PRAGMA query_only = ON');
+  await t.rejects(store.remove(digest, 'budget'), StorageError);
+  await store.finishRemovals();
+  t.equal(index.sizeOf(digest), MIB, 'not yet');
+  database.exec('PRAGMA query_only = OFF');
+  await store.finishRemovals();
+  t.same([index.sizeOf(digest), store.ledger.usedBytes, store.objects], [undefined, 0, 0]);
+  t.equal(told.filter((what) => what === 'removed budget').length, 1);
+
+  database.exec('PRAGMA query_only = ON');
+  await store.put(digest, body).catch(() => undefined);
+  database.exec('PRAGMA query_only = OFF');
+  await store.put(digest, body);
+  await store.finishRemovals();
+  t.equal(store.sizeOf(digest), MIB, 'what came meanwhile stays');
+});
