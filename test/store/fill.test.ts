@@ -97,7 +97,10 @@ t.test('wrong content never completes', async (t) => {
     const { fill } = await startFill(t, source, { digest: wanted });
     const got: Buffer[] = [];
     await t.rejects(readToEnd(fill.reader(), { got }), DigestMismatchError);
-    t.equal(Buffer.concat(got).length, SIZE - HELD_BACK_BYTES);
+    t.ok(
+      Buffer.concat(got).length <= SIZE - HELD_BACK_BYTES,
+      'how far it got before the second attempt began',
+    );
     const error: unknown = await fill.proven.catch((error: unknown) => error);
     t.match(error, { wanted, found: source.digest, size: SIZE });
     await t.rejects(
