@@ -42,7 +42,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
       throw message ? new UsageError(message) : error; // with a message it is yargs that refuses
     });
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(DONE); // whoever read has seen enough: `hubcap images | head`
+    // Whoever read has seen enough: `hubcap images | head`. Of a verification nobody has seen the end then.
+    if (error.code === 'EPIPE') process.exit(args[0] === 'verify' ? FAILED : DONE);
     throw error;
   });
   try {

@@ -74,7 +74,15 @@ function showFinding({ what, name, bytes, isSetAside }: StoreFinding, progress: 
   const fate = isSetAside ? ', set aside' : what === 'missing' ? ', forgotten' : '';
   const size = what === 'missing' ? '' : ` (${formatBytes(bytes)})`;
   progress?.clear();
-  process.stdout.write(`${what}  ${name}${size}${fate}\n`);
+  process.stdout.write(`${what}  ${printable(name)}${size}${fate}\n`);
+}
+
+/** A file's name may hold what a terminal obeys. */
+function printable(name: string): string {
+  return name.replace(
+    /\p{Cc}/gu,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }
 
 function describe(report: VerifyReport): string {

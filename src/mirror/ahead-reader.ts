@@ -22,6 +22,8 @@ export interface AheadOptions {
   reader: BlobReader;
   /** ms until the download gets to a position, as things go */
   waitMs: (position: number) => number;
+  /** whether the download goes on by itself, so that the end of the content can be waited for while a part is read */
+  goesOn: boolean;
   /** fetches the part by itself; undefined where that cannot be done, or is done often enough already */
   fetchPart: (part: ContentPart, signal: AbortSignal) => Promise<AsyncIterable<Buffer> | undefined>;
 }
@@ -38,7 +40,7 @@ const MAX_FOOTER_BYTES = 1024 * 1024;
  * was given before is what the download has brought.
  */
 export function aheadReader(options: AheadOptions): AimedReader {
-  const { reader, waitMs, fetchPart } = options;
+  const { reader, waitMs, goesOn, fetchPart } = options;
   let part: ContentPart | undefined;
   let beside: Beside | undefined;
   let given: Given | undefined;
@@ -60,7 +62,7 @@ export function aheadReader(options: AheadOptions): AimedReader {
     const limit = goesToTheEnd(aimed) ? aimed.end - HELD_BACK_BYTES : aimed.end;
     if (position >= limit) return undefined;
     beside ??= openBeside({ start: position, end: limit }, fetchPart);
-    const bytes = await beside.read(buffer, position);
+    const bytes = await beside.read(buffer.subarray(0, limit - position), position);
     if (bytes === undefined || !isOpen) return undefined;
     if (goesToTheEnd(aimed)) {
       given ??= new Given(position);
@@ -71,14 +73,14 @@ export function aheadReader(options: AheadOptions): AimedReader {
   const readAhead = async (buffer: Buffer, position: number): Promise<number | undefined> => {
     while (part && isOpen && buffer.length > 0 && waitMs(position) > 0) {
       if (beside || waitMs(position) > WORTH_A_REQUEST_MS) return await readBeside(part, buffer, position);
-      await soonOrReady(reader, position);
+      if ((await soonOrReady(reader, position)) === 'ready') return undefined;
     }
     return undefined;
   };
   return {
     size: reader.size,
     aim: (wanted) => {
-      part = wanted;
+      part = goesOn || !goesToTheEnd(wanted) ? wanted : undefined;
       reader.skipTo?.(wanted.start);
     },
     read: async (buffer, position) => {
@@ -97,13 +99,19 @@ export function aheadReader(options: AheadOptions): AimedReader {
   };
 }
 
-/** Resolves when the position can be read, or when it is time to look again how far it is. */
-async function soonOrReady(reader: BlobReader, position: number): Promise<void> {
-  const abort = new AbortController();
-  const ready = reader.read(EMPTY, position).catch(() => undefined); // told to the read that follows
-  const soon = wait(WORTH_A_REQUEST_MS, undefined, { signal: abort.signal }).catch(() => undefined);
-  await Promise.race([ready, soon]);
-  abort.abort();
+/** @returns `ready` when the position can be read (or never will be), `later` when it is time to look how far it is */
+async function soonOrReady(reader: BlobReader, position: number): Promise<'ready' | 'later'> {
+  const over = new AbortController();
+  const ready = reader.read(EMPTY, position).then(
+    () => 'ready' as const,
+    () => 'ready' as const, // the read that follows is told
+  );
+  const later = wait(WORTH_A_REQUEST_MS, 'later' as const, { signal: over.signal }).catch(
+    () => 'later' as const,
+  );
+  const first = await Promise.race([ready, later]);
+  over.abort();
+  return first;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -1,8 +1,10 @@
 /** Owns how a blob that is not stored arrives: by a fill, by a running one, or past the store. */
 import type { BlobReader } from '../store/blob-reader.ts';
 import { PartialRefusedError, ResizedError, StorageError } from '../store/errors.ts';
+import type { Fill } from '../store/fill.ts';
 import { FillSources, type OpenInput } from '../store/fill-sources.ts';
 import type { FillStart, Fills } from '../store/fills.ts';
+import type { Passage } from '../store/passage.ts';
 import { HELD_BACK_BYTES } from '../store/tail.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import { type AimedReader, aheadReader, type ContentPart } from './ahead-reader.ts';
@@ -61,13 +63,12 @@ export class ArrivingBlobs {
    * A disk that fails in the middle does not fail its readers: they go on past the store, where what they have read
    * is proven or nothing.
    */
-  withFallback(question: BlobQuestion, reader: BlobReader, failed: () => void): BlobReader {
+  withFallback(question: BlobQuestion, reader: BlobReader): BlobReader {
     let current = reader;
     let other: Promise<BlobReader> | undefined;
     let isOpen = true;
     const goOn = async (error: StorageError): Promise<BlobReader> => {
       reader.close();
-      failed();
       const passing = await this.#pass(question);
       if (isOpen && passing.size === reader.size) return passing;
       passing.close();
@@ -103,7 +104,7 @@ export class ArrivingBlobs {
     const { proofs } = this.#options;
     const download = start.kind === 'fill' ? start.fill : start.passage;
     // The reader is taken first: the download may end while upstream is asked.
-    const reader = this.#readAhead(question, download.reader(), (position) => download.waitMs(position));
+    const reader = this.#readAhead(question, download, start.kind === 'fill');
     try {
       // Joining another repository's download is no proof for this one.
       const isProven = proofs.holds(question) || (await proofs.prove(question)) !== 'named';
@@ -129,10 +130,12 @@ export class ArrivingBlobs {
     noted.catch(() => undefined); // unnoted, it is asked for again after a restart
   }
 
-  #readAhead(question: BlobQuestion, reader: BlobReader, waitMs: (position: number) => number): AimedReader {
+  #readAhead(question: BlobQuestion, download: Fill | Passage, goesOn: boolean): AimedReader {
+    const reader = download.reader();
     return aheadReader({
-      reader: this.withFallback(question, reader, () => undefined),
-      waitMs,
+      reader: this.withFallback(question, reader),
+      waitMs: (position) => download.waitMs(position),
+      goesOn,
       fetchPart: (part, signal) => this.#fetchPart(question, part, reader.size, signal),
     });
   }
@@ -170,7 +173,9 @@ export class ArrivingBlobs {
     return async ({ from, signal, purpose }) => {
       try {
         const lane = LANES[purpose];
-        const download = await upstream.client.download(repository, digest, { from, signal, lane });
+        const isPatient = purpose === 'passage' && from > 0;
+        const wanted = { from, signal, lane, isPatient };
+        const download = await upstream.client.download(repository, digest, wanted);
         if (download) this.#options.proofs.grant(question);
         return download;
       } catch (error) {

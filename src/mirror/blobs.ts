@@ -103,10 +103,7 @@ export class Blobs {
     try {
       const reader = await store.open(question.digest);
       if (!reader) return undefined;
-      return this.#arriving.withFallback(question, reader, () => {
-        // What cannot be read is of no use to the next client either: it is fetched again.
-        store.remove(question.digest, 'damaged').catch(() => undefined); // told to the observer
-      });
+      return this.#arriving.withFallback(question, reader);
     } catch (error) {
       if (error instanceof StorageError) return undefined;
       throw error;

@@ -1,4 +1,5 @@
 /** Owns the beginning of a fill: what it takes (a partial file, room, upstream's answer), and what it gives back. */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { DiskStore, StoreObserver } from './disk-store.ts';
@@ -117,7 +118,9 @@ async function openPartial(
   { layout, observer }: BeginOptions,
 ): Promise<FileHandle> {
   try {
-    const file = await open(layout.partial(digest), found > 0 ? 'r+' : 'w+', 0o640);
+    const { O_RDWR, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+    const anew = found > 0 ? 0 : O_CREAT | O_TRUNC;
+    const file = await open(layout.partial(digest), O_RDWR | O_NOFOLLOW | anew, 0o640);
     if (found > 0) await file.truncate(found);
     return file;
   } catch (error) {

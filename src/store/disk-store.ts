@@ -58,7 +58,7 @@ export class DiskStore {
   readonly #stock: Stock;
   readonly #turns = new Turns();
   readonly #files = new OpenFiles();
-  /** whose file is gone and whose row is not, with why: bounded by what a full store holds */
+  /** whose file is gone and whose row is not, with why: no more than there are rows */
   readonly #halfRemoved = new Map<Digest, RemovalReason>();
   #sequence = 0;
 
@@ -168,28 +168,37 @@ export class DiskStore {
    * @throws StorageError where the disk refuses; the content is then as it was, or met as missing
    */
   async remove(digest: Digest, reason: RemovalReason): Promise<number> {
-    return await this.#turns.run(digest, async () => {
-      const size = this.sizeOf(digest);
-      if (size === undefined) return 0;
-      const clear = async (): Promise<void> => {
-        await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
-        this.#halfRemoved.set(digest, reason);
-      };
-      await this.#stock.remove(digest, size, clear).catch((error: unknown) => {
-        throw this.#failed('removing content', error);
-      });
-      this.#halfRemoved.delete(digest);
-      this.#files.forget(digest, sizeOnDisk(size));
-      this.#options.observer.removed(reason, size);
-      return size;
-    });
+    return await this.#turns.run(digest, () => this.#remove(digest, reason));
   }
 
   /** Ends removals that a full disk kept the catalog from noting. To be called every few seconds. */
   async finishRemovals(): Promise<void> {
     for (const [digest, reason] of [...this.#halfRemoved]) {
-      if (this.#halfRemoved.has(digest)) await this.remove(digest, reason).catch(() => undefined); // told; tried again
+      const finish = async (): Promise<void> => {
+        if (this.#halfRemoved.has(digest)) await this.#remove(digest, reason); // else it was placed anew
+      };
+      await this.#turns.run(digest, finish).catch(() => undefined); // told; tried again
     }
+  }
+
+  /** In the digest's turn. */
+  async #remove(digest: Digest, reason: RemovalReason): Promise<number> {
+    const size = this.sizeOf(digest);
+    if (size === undefined) {
+      this.#halfRemoved.delete(digest);
+      return 0;
+    }
+    const clear = async (): Promise<void> => {
+      await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
+      this.#halfRemoved.set(digest, reason);
+    };
+    await this.#stock.remove(digest, size, clear).catch((error: unknown) => {
+      throw this.#failed('removing content', error);
+    });
+    this.#halfRemoved.delete(digest);
+    this.#files.forget(digest, sizeOnDisk(size));
+    this.#options.observer.removed(reason, size);
+    return size;
   }
 
   /** @returns what unprivileged writers may still use of the file system, bytes. @throws StorageError */
@@ -216,7 +225,10 @@ export class DiskStore {
       const isShorter = (): void => {
         this.#setAside(digest, ino).catch(() => undefined); // the observer has been told
       };
-      const failed = (error: StorageError): void => this.#options.observer.storageFailed(error);
+      const failed = (error: StorageError): void => {
+        this.#options.observer.storageFailed(error);
+        isShorter(); // what cannot be read is of no use to the next client either: it is fetched again
+      };
       return { reader: storedReader(lease, { isShorter, failed }), size, ino };
     } catch (error) {
       if (error instanceof StoreClosingError) throw error;

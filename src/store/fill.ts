@@ -51,8 +51,8 @@ export class Fill {
   readonly #file: FillFile;
   readonly #tail: Tail;
   readonly #pace: Pace;
-  /** what is received now and may not fit */
-  #unfit: Buffer = Buffer.alloc(0);
+  /** what was received last and may not fit */
+  #unfit: Buffer | undefined;
   /** whether the first download was wrong */
   #isSecond = false;
   #announced: Promise<void> = Promise.resolve();
@@ -188,8 +188,7 @@ export class Fill {
         () => false,
         () => true,
       );
-      const unfit = error instanceof NoRoomError ? [this.#unfit] : [];
-      const rest = [...(isRefused ? this.#file.unwritten : []), ...unfit];
+      const rest = [...(isRefused ? this.#file.unwritten : []), ...(this.#unfit ? [this.#unfit] : [])];
       if (error instanceof StorageError) await this.#passOn(input, chunks, rest);
       if (!this.#isPassedOn) await chunks.return?.();
       throw error;
@@ -202,6 +201,7 @@ export class Fill {
       received += next.value.length;
       this.#unfit = next.value;
       await this.#fit(received);
+      this.#unfit = undefined;
       this.#pace.arrived(next.value.length);
       await this.#file.push(next.value);
     }
@@ -223,7 +223,7 @@ export class Fill {
     if (this.#tail.readers === 0 || rest.length === 0) return;
     const start = this.#tail.released;
     const unshown = await this.#readUnshown(start).catch(() => undefined); // the disk cannot even be read
-    if (!unshown) return;
+    if (!unshown || this.#tail.readers === 0) return; // all have left meanwhile
     this.#isPassedOn = true;
     const { abort, digest, pass } = this.#options;
     const { frontier, hashAtFrontier: hash } = this.#file;

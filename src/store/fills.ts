@@ -180,7 +180,10 @@ export class Fills {
     if (beginning.kind !== 'bypass') return beginning;
     const { input } = beginning;
     const passage = input
-      ? this.passages.begin(wholeStart(digest, input, sources, abort), sources)
+      ? this.passages.begin(
+          wholeStart(digest, input, sources, () => abort.abort()),
+          sources,
+        )
       : await this.passages.join(digest, sources);
     return passage ? { kind: 'bypass', passage } : { kind: 'absent' };
   }

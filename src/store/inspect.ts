@@ -1,6 +1,6 @@
 /** Owns the walk through the store, one directory (1/256 of it) at a time: memory does not grow with the store. */
 import type { Dirent } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../oci/digest.ts';
 import type { ContentIndex } from './content-index.ts';
@@ -111,7 +111,14 @@ export async function* inspectContent(
     yield* prove(parts, digest);
     return;
   }
-  const opened = await openRegular(layout.blob(digest));
+  const opened = await openRegular(layout.blob(digest)).catch((error: unknown) => {
+    if (isUnreadable(error)) return 'unreadable' as const;
+    throw error;
+  });
+  if (opened === 'unreadable') {
+    yield* said(store.judge.unreadable(digest));
+    return;
+  }
   if (!opened || opened === 'irregular') {
     yield* said(await store.judge.forgetMissing(digest));
     return;
@@ -170,6 +177,7 @@ function* said(finding: StoreFinding | undefined): Generator<Step> {
 
 async function entriesOf(directory: string): Promise<Dirent[]> {
   try {
+    if ((await lstat(directory)).isSymbolicLink()) return []; // found from above, and not followed
     return await readdir(directory, { withFileTypes: true });
   } catch (error) {
     if (isMissing(error) || isNoDirectory(error)) return []; // a file in its place is found from above
@@ -181,6 +189,8 @@ function isNoDirectory(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOTDIR';
 }
 
+/** What the file system says about one file says nothing about the next; want of descriptors does. */
 function isUnreadable(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EIO';
+  if (!(error instanceof Error) || !('errno' in error) || !('code' in error)) return false;
+  return error.code !== 'EMFILE' && error.code !== 'ENFILE';
 }

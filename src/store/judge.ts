@@ -184,9 +184,9 @@ export class Judge {
       if (this.#isClosed) throw new StoreClosingError();
       if (stock.sizeOf(digest) !== undefined) return { kind: 'stored' };
       if (there?.ino !== ino || there.size !== size) return { kind: 'absent' };
-      unproven.settle(digest, size);
       // When it was last used is not known: it was not before it came.
       stock.add(digest, size, Math.min(Math.floor(mtimeMs), now()));
+      unproven.settle(digest, size);
       return { kind: 'adopted', bytes: size };
     });
   }

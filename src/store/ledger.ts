@@ -149,7 +149,8 @@ export class Ledger {
     const wanted = this.#minFree.decide(free, lacking);
     const evicted = wanted > 0 ? await evict(wanted, 'minFree') : 0;
     this.#minFree.evicted(free, evicted);
-    return { budgetBytes, minFreeBytes: evicted, isInVain: this.#minFree.isInVain };
+    const isInVain = this.#minFree.isInVain || (wanted > 0 && evicted === 0);
+    return { budgetBytes, minFreeBytes: evicted, isInVain };
   }
 
   #makeReservation(initialCost: number): Reservation {
@@ -197,7 +198,8 @@ export class Ledger {
   }
 
   async #makeRoom(cost: number): Promise<boolean> {
-    const freeAtFirst = await this.#options.freeBytes();
+    // What readers of evicted files hold open comes free without further eviction.
+    const freeAtFirst = (await this.#options.freeBytes()) + (this.#options.comingBytes?.() ?? 0);
     if (cost + this.#reserved > this.maxBytes) return false;
     this.#isDiskFull = !this.#couldBeFree(LEAST_ROOM_BYTES, freeAtFirst);
     if (!this.#couldBeFree(cost, freeAtFirst)) return false;

@@ -16,7 +16,9 @@ export interface PassageStart {
   window: WindowStart;
   /** what follows the window; undefined: it is asked for when a reader gets there */
   chunks: AsyncIterator<Buffer> | undefined;
-  /** ends the download */
+  /** ends the connection of `chunks`, whether they have been read or not; left out where they have */
+  drop?: () => void;
+  /** ends whatever is asked for */
   abort: AbortController;
 }
 
@@ -55,6 +57,7 @@ export class Passage {
   readonly #abort: AbortController;
   readonly #pace: Pace;
   #chunks: AsyncIterator<Buffer> | undefined;
+  #drop: (() => void) | undefined;
   #isPumping = false;
   #parking: NodeJS.Timeout | undefined;
   #roomMade: (() => void) | undefined;
@@ -62,13 +65,14 @@ export class Passage {
   #mayAskAgain: boolean;
   #wasWrong = false;
 
-  constructor({ digest, size, window, chunks, abort }: PassageStart, around: PassageSurroundings) {
+  constructor({ digest, size, window, chunks, drop, abort }: PassageStart, around: PassageSurroundings) {
     this.digest = digest;
     this.size = size;
     this.#around = around;
     this.#pace = new Pace(around.now);
     this.#window = new PassingWindow(window);
     this.#chunks = chunks;
+    this.#drop = drop;
     this.#abort = abort;
     this.#mayAskAgain = window.start === 0;
     around.holds(this.#window.bytes);
@@ -169,8 +173,10 @@ export class Passage {
   }
 
   async #bringMore(): Promise<void> {
-    this.#chunks ??= await this.#around.open(this.#window.end, this.#abort.signal, false);
-    const { done, value: chunk } = await this.#chunks.next();
+    // Parked behind the last byte: upstream has no more to say.
+    const isAll = this.#chunks === undefined && this.#window.end === this.size && this.size > 0;
+    if (!isAll) this.#chunks ??= await this.#around.open(this.#window.end, this.#abort.signal, false);
+    const { done, value: chunk } = (await this.#chunks?.next()) ?? { done: true, value: undefined };
     if (done) {
       const found = digestOfHash(algorithmOf(this.digest), this.#window.hashAtEnd());
       if (found !== this.digest) throw new DigestMismatchError(this.digest, found, this.#window.end);
@@ -251,6 +257,7 @@ export class Passage {
     this.#parking = setTimeout(() => {
       this.#chunks?.return?.().catch(() => undefined); // given up: how it ends is of no interest
       this.#chunks = undefined;
+      this.#drop?.();
     }, PARK_AFTER_MS).unref();
   }
 
@@ -260,6 +267,7 @@ export class Passage {
     if (this.#crowd.size > 0) return;
     const error = new Error('nobody reads it any more');
     this.#abort.abort(error);
+    this.#drop?.();
     clearTimeout(this.#parking);
     this.#around.holds(-this.#window.bytes);
     this.#window.restart(hashFor(this.digest));
@@ -270,7 +278,10 @@ export class Passage {
   #end(ended: 'proven' | { error: unknown }): void {
     if (this.#ended !== undefined) return;
     this.#ended = ended;
-    if (ended !== 'proven') this.#abort.abort(ended.error);
+    if (ended !== 'proven') {
+      this.#abort.abort(ended.error);
+      this.#drop?.();
+    }
     this.#around.ended(this, ended === 'proven' ? 'passed' : ended);
   }
 }

@@ -19,10 +19,10 @@ const MIN_WINDOW_BYTES = 256 * 1024;
 const MAX_PASSAGES = 256;
 
 /**
- * A client that pauses (a garbage collection, a lost packet) is waited for: a second in all, and later a twentieth of
+ * A client that pauses (a garbage collection, a lost packet) is waited for: 300 ms in all, and later a twentieth of
  * the time.
  */
-const PATIENCE_MS = 1000;
+const PATIENCE_MS = 300;
 const PATIENCE_SHARE = 0.05;
 const MIN_PATIENCE_MS = 20;
 
@@ -121,7 +121,14 @@ export class Passages {
     const abort = new AbortController();
     const passage = sources
       .open({ from: 0, signal: abort.signal, purpose: 'passage' })
-      .then((input) => input && this.begin(wholeStart(digest, input, sources, abort), sources))
+      .then(
+        (input) =>
+          input &&
+          this.begin(
+            wholeStart(digest, input, sources, () => abort.abort()),
+            sources,
+          ),
+      )
       .finally(() => this.#starting.delete(digest));
     this.#starting.set(digest, { passage, sources, abort });
     return await passage;
@@ -135,16 +142,20 @@ export class Passages {
   }
 }
 
-/** @returns the start of a passage that begins with the content's first byte */
+/**
+ * @param drop ends the connection of `input`
+ * @returns the start of a passage that begins with the content's first byte
+ */
 export function wholeStart(
   digest: Digest,
   input: FillInput,
   sources: FillSources,
-  abort: AbortController,
+  drop: () => void,
 ): PassageStart {
+  const abort = new AbortController();
   const chunks = sources.chunks(input, 0, abort.signal)[Symbol.asyncIterator]();
   const window = { start: 0, chunks: [], hash: hashFor(digest), hashedUpTo: 0 };
-  return { digest, size: input.size, window, chunks, abort };
+  return { digest, size: input.size, window, chunks, drop, abort };
 }
 
 async function openChunks(

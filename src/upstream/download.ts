@@ -19,6 +19,8 @@ export interface WantedBlob {
   to?: number | undefined;
   signal: AbortSignal;
   lane: BlobLane;
+  /** whether it is the rest of a download that was interrupted on purpose: tried like one that broke */
+  isPatient?: boolean;
 }
 
 export interface DownloadOptions extends WantedBlob {
@@ -46,9 +48,9 @@ export async function openDownload(options: DownloadOptions): Promise<Download |
   // Whoever waits for the head waits for all attempts together: clients give up after 30 s (containerd).
   const until = AbortSignal.any([signal, AbortSignal.timeout(answerDeadlineMs)]);
   const untilMs = now() + answerDeadlineMs;
-  const first = await withRetries(retries, until, () =>
-    openAt(options, from, undefined, Math.max(1, untilMs - now())),
-  );
+  const first = options.isPatient
+    ? await openPatiently(options)
+    : await withRetries(retries, until, () => openAt(options, from, undefined, Math.max(1, untilMs - now())));
   return first && { size: first.size, chunks: resuming(options, first) };
 }
 
@@ -97,10 +99,19 @@ async function* resuming(options: DownloadOptions, first: Part): AsyncGenerator<
   }
 }
 
+async function openPatiently(options: DownloadOptions): Promise<Part | undefined> {
+  const { from, answerDeadlineMs, now } = options;
+  try {
+    return await openAt(options, from, undefined, answerDeadlineMs);
+  } catch (error) {
+    return await reopen(options, undefined, from, { sinceMs: now(), attempts: 0 }, error);
+  }
+}
+
 /** Waits, and asks for the rest. @throws what failed last, where trying again makes no sense or was done for long enough */
 async function reopen(
   options: DownloadOptions,
-  last: Part,
+  last: Part | undefined,
   position: number,
   stall: Stall,
   failure: unknown,
@@ -162,7 +173,7 @@ async function openAt(
   const wrong =
     options.to !== undefined && answer.status !== 206
       ? 'it gives no part of a blob'
-      : whatIsWrong(answer, position, size, last?.size);
+      : whatIsWrong(answer, { position, to: options.to }, size, last?.size);
   if (wrong !== undefined) {
     destroyBody(answer);
     release();
@@ -187,7 +198,7 @@ const REFUSED_RANGE = 'it refuses a range that should exist';
 
 function whatIsWrong(
   answer: Answer,
-  position: number,
+  { position, to }: { position: number; to: number | undefined },
   size: number | undefined,
   expectedSize: number | undefined,
 ): string | undefined {
@@ -198,8 +209,9 @@ function whatIsWrong(
     return `it says ${size} bytes, and said ${expectedSize} before`;
   if (answer.status === 416) return size === position ? undefined : REFUSED_RANGE;
   if (answer.status !== 206) return undefined;
-  const start = answer.header('content-range')?.match(/^bytes (\d{1,15})-/)?.[1];
-  return Number(start) === position ? undefined : `it was asked for bytes from ${position} and sends others`;
+  const [, start, last] = answer.header('content-range')?.match(/^bytes (\d{1,15})-(\d{1,15})\//) ?? [];
+  const isWanted = Number(start) === position && (to === undefined || Number(last) < to);
+  return isWanted ? undefined : `it was asked for bytes from ${position} and sends others`;
 }
 
 async function* contentOf({ answer, skip }: Part, host: string): AsyncGenerator<Buffer, void, void> {

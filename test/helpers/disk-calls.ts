@@ -99,7 +99,10 @@ function patch(): void {
 }
 
 function isForWriting(flags: unknown): boolean {
-  return typeof flags === 'string' && flags !== 'r';
+  const { O_WRONLY, O_RDWR } = fs.constants;
+  return typeof flags === 'number'
+    ? (flags & (O_WRONLY | O_RDWR)) !== 0
+    : flags !== undefined && flags !== 'r';
 }
 
 function watchHandle(file: FileHandle, path: string): void {

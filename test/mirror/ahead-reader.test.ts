@@ -47,6 +47,7 @@ function start(serve: Serve = pieces, { frontier = 0, waitMs = FAR_MS } = {}) {
   const options: AheadOptions = {
     reader: base,
     waitMs: (position) => (position < download.frontier ? 0 : waitMs),
+    goesOn: true,
     fetchPart: async (part, signal) => {
       const fetch = { ...part, signal, sent: 0 };
       fetches.push(fetch);
@@ -213,4 +214,54 @@ t.test('closed: nothing more is fetched', async (t) => {
   reader.close();
   await t.rejects(reader.read(Buffer.alloc(10), 50_000), { message: /closed/ });
   t.same(fetches, []);
+});
+
+t.test(
+  'a download that fails, or goes on elsewhere, while one waits for what is near: nobody spins',
+  async (t) => {
+    for (const outcome of [new Error('reset'), 5]) {
+      let reads = 0;
+      const reader = aheadReader({
+        reader: {
+          size: 100,
+          read: async () => {
+            reads += 1;
+            if (typeof outcome === 'number') return outcome;
+            throw outcome;
+          },
+          close: () => undefined,
+        },
+        waitMs: () => 10, // it never moves again
+        goesOn: true,
+        fetchPart: async () => undefined,
+      });
+      reader.aim({ start: 50, end: 60 });
+      const read = await reader.read(Buffer.alloc(10), 50).catch((error: unknown) => error);
+      t.equal(read, outcome);
+      t.equal(reads, 2, 'one that waits, one that reads');
+    }
+  },
+);
+
+t.test('to the end of what does not go on by itself, nothing is fetched beside', async (t) => {
+  const size = 4 * 1024 * 1024;
+  const parts: ContentPart[] = [];
+  const make = () =>
+    aheadReader({
+      reader: { size, read: async (buffer) => buffer.length, close: () => undefined },
+      waitMs: () => 10_000,
+      goesOn: false,
+      fetchPart: async (part) => {
+        parts.push(part);
+        return undefined;
+      },
+    });
+  const toTheEnd = make();
+  toTheEnd.aim({ start: 1024, end: size });
+  t.equal(await toTheEnd.read(Buffer.alloc(10), 1024), 10);
+  t.same(parts, []);
+  const inTheMiddle = make();
+  inTheMiddle.aim({ start: 1024, end: 2048 });
+  await inTheMiddle.read(Buffer.alloc(10), 1024);
+  t.same(parts, [{ start: 1024, end: 2048 }]);
 });

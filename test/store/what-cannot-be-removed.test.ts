@@ -101,3 +101,18 @@ t.test('a removal that the catalog could not note is ended when it can', async (
   await store.finishRemovals();
   t.equal(store.sizeOf(digest), MIB, 'what came meanwhile stays');
 });
+
+t.test('a removal that is ended late does not take what was placed meanwhile', async (t) => {
+  const { store, database } = await openRig(t);
+  const body = bytesOf(MIB);
+  const digest = digestOf(body);
+  await store.put(digest, body);
+  database.exec('PRAGMA query_only = ON');
+  await t.rejects(store.remove(digest, 'budget'), StorageError);
+  database.exec('PRAGMA query_only = OFF');
+  t.equal(await store.open(digest), undefined, 'the file is gone');
+  await Promise.all([store.put(digest, body), store.finishRemovals()]);
+  t.equal(store.sizeOf(digest), MIB);
+  await store.finishRemovals();
+  t.equal((await store.readAll(digest, 2 * MIB))?.length, MIB);
+});
