@@ -79,7 +79,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       scrub: (options) => scrub({ layout, index, store }, options),
       close: () => {
-        store.judge.close();
+        store.close();
         try {
           index.flushUses();
           markClean(database);

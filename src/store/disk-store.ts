@@ -61,6 +61,7 @@ export class DiskStore {
   /** whose file is gone and whose row is not, with why: no more than there are rows */
   readonly #halfRemoved = new Map<Digest, RemovalReason>();
   #sequence = 0;
+  #isClosed = false;
 
   constructor(options: DiskStoreOptions) {
     this.#options = options;
@@ -157,6 +158,7 @@ export class DiskStore {
       await file.datasync();
       await this.#place(digest, size, (target) => this.partials.promote(digest, target), settle);
     } catch (error) {
+      if (error instanceof StoreClosingError) throw error;
       throw this.#failed('storing a fill', error);
     }
     this.#options.observer.storageWorks();
@@ -169,6 +171,16 @@ export class DiskStore {
    */
   async remove(digest: Digest, reason: RemovalReason): Promise<number> {
     return await this.#turns.run(digest, () => this.#remove(digest, reason));
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Nothing is placed any more, and no proof changes anything. */
+  close(): void {
+    this.#isClosed = true;
+    this.judge.close();
   }
 
   /** Ends removals that a full disk kept the catalog from noting. To be called every few seconds. */
@@ -270,6 +282,7 @@ export class DiskStore {
   ): Promise<void> {
     const { layout, now } = this.#options;
     await this.#turns.run(digest, async () => {
+      if (this.#isClosed) throw new StoreClosingError(); // a disk has answered too late: the directory is another's
       await placeDurably(layout, digest, move);
       this.#files.forget(digest, 0);
       this.judge.placed(digest);

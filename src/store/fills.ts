@@ -246,6 +246,7 @@ export class Fills {
 
   async #abandon(fill: Fill, error: unknown): Promise<FillResult> {
     const { store, observer } = this.#options;
+    if (store.isClosed) return 'stopped'; // the disk has answered too late: what is there is another's to judge
     const isUseless = isWrongContent(error) || error instanceof StorageError;
     try {
       if (isUseless) await store.partials.discard(fill.digest);

@@ -3,6 +3,7 @@ import { hexOf } from '../../src/oci/digest.ts';
 import { checkBooks } from '../helpers/books.ts';
 import { blobOf, MIB } from '../helpers/content.ts';
 import { calls, hangDisk } from '../helpers/disk-faults.ts';
+import { openFilesBelow } from '../helpers/disk-truth.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { until } from '../helpers/waiting.ts';
@@ -52,6 +53,7 @@ for (const operation of ['write', 'sync']) {
     await until('it has stopped', () => isStopped, 10);
     fault.lift();
     await closed;
+    await until('what hung has ended', () => openFilesBelow(mirror.directory).length === 0);
   });
 }
 
