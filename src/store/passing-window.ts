@@ -1,5 +1,6 @@
 /** Owns the part of passing content that is in memory, and the hash of what went before it. */
 import type { Hash } from 'node:crypto';
+import { copyChunks } from './chunks.ts';
 
 export interface WindowStart {
   /** offset of the first byte */
@@ -101,16 +102,7 @@ export class PassingWindow {
 
   /** @returns bytes copied from `position` on, at most `length`; the window must reach to there */
   copy(target: Buffer, position: number, length: number): number {
-    let offset = this.#start;
-    let copied = 0;
-    for (const chunk of this.#chunks) {
-      if (copied >= length) break;
-      const from = position + copied - offset;
-      if (from < chunk.length)
-        copied += chunk.copy(target, copied, from, from + Math.min(chunk.length - from, length - copied));
-      offset += chunk.length;
-    }
-    return copied;
+    return copyChunks(this.#chunks, this.#start, target, position, length);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Owns the last bytes of a fill in memory, so that the readers at its frontier need no disk. */
+import { copyChunks } from './chunks.ts';
 
 /** Chunks follow each other without gaps; the oldest go first. */
 export class RecentChunks {
@@ -31,15 +32,6 @@ export class RecentChunks {
    */
   copy(target: Buffer, position: number, length: number): number {
     if (position < this.#start || position >= this.#end) return 0;
-    let offset = this.#start;
-    let copied = 0;
-    for (const chunk of this.#chunks) {
-      if (copied >= length) break;
-      const from = position + copied - offset;
-      if (from < chunk.length)
-        copied += chunk.copy(target, copied, from, from + Math.min(chunk.length - from, length - copied));
-      offset += chunk.length;
-    }
-    return copied;
+    return copyChunks(this.#chunks, this.#start, target, position, length);
   }
 }
