@@ -186,7 +186,7 @@ export async function openLocalControl(config: Config, version: string): Promise
   };
 }
 
-/** A command that only reads has nothing to count. */
+/** A command has no metrics and no log: what it finds is in its report. */
 const SILENT: StoreObserver = {
   removed: () => undefined,
   found: () => undefined,

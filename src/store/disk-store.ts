@@ -173,6 +173,7 @@ export class DiskStore {
     return await this.#turns.run(digest, () => this.#remove(digest, reason));
   }
 
+  /** whether the directory may be another process's by now */
   get isClosed(): boolean {
     return this.#isClosed;
   }

@@ -56,11 +56,6 @@ export class Passages {
     return readers;
   }
 
-  /** bytes in memory */
-  get heldBytes(): number {
-    return this.#bytes;
-  }
-
   /** @returns a running one that can still be read from its first byte */
   whole(digest: Digest): Passage | undefined {
     for (const passage of this.#running.get(digest) ?? []) if (passage.isWhole) return passage;
