@@ -202,9 +202,23 @@ function makeUpstream(
   metrics: Metrics,
   now: () => number,
 ): UpstreamEntry {
-  const { host, aliases, virtualHosts, tagTtlMs, notFoundTtlMs, timeouts } = config;
-  const client = new Upstream({ ...config, proxy, observer: observeUpstream(metrics, host), now });
-  return { host, client, aliases, virtualHosts, tagTtlMs, notFoundTtlMs, confirmMs: timeouts.confirmMs };
+  const client = new Upstream({ ...config, proxy, observer: observeUpstream(metrics, config.host), now });
+  return {
+    host: config.host,
+    client,
+    aliases: config.aliases,
+    virtualHosts: config.virtualHosts,
+    tagTtlMs: config.tagTtlMs,
+    freshness: config.freshness,
+    staleWhileRevalidateMs: config.staleWhileRevalidateMs,
+    refreshAhead: config.refreshAhead,
+    keepDeleted: config.keepDeleted,
+    private: config.private,
+    publicTtlMs: config.publicTtlMs,
+    grantTtlMs: config.grantTtlMs,
+    notFoundTtlMs: config.notFoundTtlMs,
+    confirmMs: config.timeouts.confirmMs,
+  };
 }
 
 function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Config): Verifier {

@@ -69,8 +69,9 @@ function showUpstream(upstream: UpstreamConfig): Record<string, unknown> {
   };
 }
 
-function showCredential(credential: CredentialConfig): Record<string, string> {
+function showCredential(credential: CredentialConfig): Record<string, string | boolean> {
   if (credential.kind === 'dockerConfig') return { dockerConfig: credential.file };
+  if (credential.kind === 'anonymous') return { anonymous: true };
   return { username: credential.username, password: HIDDEN };
 }
 

@@ -9,7 +9,37 @@ export interface Address {
 /** Where the login for an upstream comes from. A password file has already been read. */
 export type CredentialConfig =
   | { kind: 'password'; username: string; password: string }
-  | { kind: 'dockerConfig'; file: string };
+  | { kind: 'dockerConfig'; file: string }
+  | { kind: 'anonymous' };
+
+/** How a host is proven to be who it is, and hubcap to it. Files have already been read: PEM. */
+export interface TlsConfig {
+  /** trusted beside the system's own */
+  ca: string | undefined;
+  /** shown to the upstream's own host alone, with its key */
+  cert: string | undefined;
+  key: string | undefined;
+  /** nothing is proven: whoever answers is believed */
+  isInsecure: boolean;
+}
+
+/** One address at which an upstream can be asked. */
+export interface EndpointConfig {
+  /** Origin and optional path, http or https, without credentials. */
+  url: URL;
+  /** Hosts (`host` or `host:port`) whose token realm is trusted beside the endpoint's own host. */
+  realms: string[];
+  /** The accounts at this address. */
+  credentials: CredentialConfig[];
+  tls: TlsConfig;
+}
+
+/** How long tags that match are believed. */
+export interface TagRule {
+  /** `REPOSITORY` or `REPOSITORY:TAG`; `*` is any run of characters */
+  pattern: string;
+  ttlMs: number;
+}
 
 /** How long each step of a request to an upstream may take. */
 export interface UpstreamTimeouts {
@@ -22,25 +52,39 @@ export interface UpstreamTimeouts {
   stallMs: number;
   /** How long the HEAD for a tag that is known may take before the tag is served stale. */
   confirmMs: number;
+  /** How long an endpoint that failed is left alone before it is tried again, at first; doubles up to a minute. */
+  probeMs: number;
 }
 
 /** One registry that is mirrored. */
-export interface UpstreamConfig {
+export interface UpstreamConfig extends EndpointConfig {
   /** The name that clients use: `docker.io`. Lower case. */
   host: string;
-  /** Origin and optional path, http or https, without credentials. */
-  url: URL;
-  /** Hosts (`host` or `host:port`) whose token realm is trusted beside the upstream's own host. */
-  realms: string[];
+  /** Nearer copies, asked in this order before the registry itself. */
+  mirrors: EndpointConfig[];
   /** Other names of this upstream in `ns` and in path prefixes. Lower case. */
   aliases: string[];
   /** `Host` headers that select this upstream: lower case, without port. */
   virtualHosts: string[];
-  /** Tried in this order. */
-  credentials: CredentialConfig[];
   tagTtlMs: number;
+  /** The first that matches goes before `tagTtlMs`. */
+  freshness: TagRule[];
+  /** For so long after its time to live a tag is served at once and confirmed behind; 0 is never. */
+  staleWhileRevalidateMs: number;
+  /** Whether a tag that is asked for shortly before its time to live ends is confirmed behind. */
+  refreshAhead: boolean;
+  /** Whether what upstream has deleted is served all the same. */
+  keepDeleted: boolean;
   notFoundTtlMs: number;
-  /** Connections per origin. */
+  /** Patterns of repositories that are served with the credentials to whoever reaches the mirror. */
+  private: string[];
+  /** How long upstream's word that a repository is public holds. */
+  publicTtlMs: number;
+  /** How long upstream's word that a repository holds a digest holds. */
+  grantTtlMs: number;
+  /** Pulls of an account's limit that are kept for what clients wait for. */
+  reserve: number | Share;
+  /** Connections per origin and kind of request. */
   connections: number;
   timeouts: UpstreamTimeouts;
   /** Further attempts, without progress, for what is transient. */

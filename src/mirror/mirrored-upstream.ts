@@ -1,12 +1,27 @@
 /** Owns the set of upstreams that hubcap mirrors, and the names by which clients may name them. */
 import type { Upstream } from '../upstream/upstream.ts';
 
+/** The object of a host stays the same for as long as the daemon runs; reloading changes what is in it. */
 export interface MirroredUpstream {
   /** the name that clients use, and that the catalog files its repositories under */
-  host: string;
+  readonly host: string;
   client: Upstream;
   /** how long a tag is what upstream last said it is */
   tagTtlMs: number;
+  /** the first pattern (`REPOSITORY` or `REPOSITORY:TAG`, `*` is anything) that matches goes before `tagTtlMs` */
+  freshness: readonly { pattern: string; ttlMs: number }[];
+  /** for so long after that a tag is served at once and confirmed behind */
+  staleWhileRevalidateMs: number;
+  /** whether a tag that is asked for shortly before its time ends is confirmed behind */
+  refreshAhead: boolean;
+  /** whether what upstream has deleted is served all the same */
+  keepDeleted: boolean;
+  /** patterns of repositories that are served with upstream's credentials to whoever reaches the mirror */
+  private: readonly string[];
+  /** how long upstream's word that a repository is public holds */
+  publicTtlMs: number;
+  /** how long upstream's word that a repository holds a digest holds */
+  grantTtlMs: number;
   /** how long upstream's "no such thing" is remembered */
   notFoundTtlMs: number;
   /** how long upstream may take to confirm a tag before it is served stale */

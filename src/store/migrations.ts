@@ -31,10 +31,28 @@ CREATE TABLE tags (
 CREATE INDEX tags_by_digest ON tags (digest);
 `;
 
+/**
+ * misses    what clients asked for and could not be given; bounded by whoever writes it
+ * subjects  which stored manifests (signatures, SBOMs) refer to which digest (image-spec, `subject`)
+ *
+ * `public_at`: when upstream last gave something of the repository to somebody without credentials.
+ */
+const MISSES_AND_REFERRERS = `
+ALTER TABLE repositories ADD COLUMN public_at INTEGER;
+CREATE TABLE misses (
+  upstream TEXT NOT NULL, repository TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, platform TEXT,
+  reason TEXT NOT NULL, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+  PRIMARY KEY (upstream, repository, reference)
+) WITHOUT ROWID;
+CREATE INDEX misses_by_last ON misses (last_at);
+CREATE TABLE subjects (digest TEXT PRIMARY KEY, subject TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX subjects_by_subject ON subjects (subject);
+`;
+
 /** One step: from the version that is its place in the list to the next. What was released is never changed. */
 export type Migration = string;
 
-export const MIGRATIONS: readonly Migration[] = [SCHEMA];
+export const MIGRATIONS: readonly Migration[] = [SCHEMA, MISSES_AND_REFERRERS];
 
 /** @returns the version of a catalog, 0 where it is new */
 export function versionOf(database: DatabaseSync): number {

@@ -43,6 +43,8 @@ export interface Ask {
   headers: Record<string, string>;
   signal: AbortSignal;
   lane: Lane;
+  /** no client waits for it: the reserve of a pull limit is not spent on it */
+  isBackground?: boolean;
 }
 
 /** An answer that gets out of here is a 2xx, a redirect, 404 or 416; all others are thrown as UpstreamError. */

@@ -3,7 +3,8 @@ import { type Login, loginFromDockerConfig } from './docker-config.ts';
 
 export type CredentialSource =
   | { kind: 'password'; username: string; password: string }
-  | { kind: 'dockerConfig'; file: string };
+  | { kind: 'dockerConfig'; file: string }
+  | { kind: 'anonymous' };
 
 /** A credential helper is a process: it is asked again after this long, or when upstream refuses the login. */
 const REMEMBER_MS = 5 * 60_000;
@@ -46,6 +47,7 @@ export class Credentials {
 
   async #find(): Promise<Login | undefined> {
     for (const source of this.#sources) {
+      if (source.kind === 'anonymous') return undefined;
       if (source.kind === 'password') return { username: source.username, password: source.password };
       const login = await loginFromDockerConfig(source.file, this.#serverKeys);
       if (login) return login;

@@ -40,12 +40,15 @@ export class Upstream {
   readonly address: URL;
   readonly #options: UpstreamOptions;
   readonly #asker: Asker;
+  readonly #stranger: Asker;
 
   constructor(options: UpstreamOptions) {
     this.host = options.host;
     this.address = options.url;
     this.#options = options;
     this.#asker = new Asker(options);
+    this.#stranger =
+      options.credentials.length === 0 ? this.#asker : new Asker({ ...options, credentials: [] });
   }
 
   /** what upstream last said about its limits */
@@ -53,19 +56,51 @@ export class Upstream {
     return this.#asker.rateLimit;
   }
 
+  /** whether it is asked with credentials: then not all that it gives is for everybody */
+  get hasCredentials(): boolean {
+    return this.#options.credentials.length > 0;
+  }
+
+  /**
+   * Asks, as somebody without credentials, for what stands below a repository.
+   * @param path `manifests/latest`, `blobs/sha256:…`
+   * @returns whether it is given to everybody, `absent` where upstream says that there is no such thing (to them)
+   * @throws UpstreamError where it cannot say
+   */
+  async isPublic(
+    repository: Repository,
+    kind: Ask['kind'],
+    path: string,
+  ): Promise<'public' | 'private' | 'absent'> {
+    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const headers = { accept: MANIFEST_ACCEPT };
+    const ask: Ask = { kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' };
+    try {
+      return await this.#retrying(signal, async () => {
+        const answer = await this.#stranger.ask(ask);
+        await discardBody(answer);
+        return answer.status === 404 ? 'absent' : 'public';
+      });
+    } catch (error) {
+      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
+      throw error;
+    }
+  }
+
   /**
    * Fetches a manifest. By tag or digest this counts against a pull limit.
    * @param isAfresh whether to use a connection that nothing has used before: the last one brought wrong content
+   * @param isBackground whether no client waits for it: then the reserve of a pull limit is not spent
    */
   async manifest(
     repository: Repository,
     reference: Reference,
-    { isAfresh = false } = {},
+    { isAfresh = false, isBackground = false } = {},
   ): Promise<FetchedManifest | undefined> {
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const lane = isAfresh ? 'fresh' : 'short';
     return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('GET', repository, reference, signal, lane);
+      const answer = await this.#askManifest('GET', repository, reference, signal, lane, isBackground);
       if (!answer) return undefined;
       return { ...headOf(answer), body: await this.#read(answer, MAX_MANIFEST_BYTES) };
     });
@@ -149,7 +184,7 @@ export class Upstream {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await this.#asker.transport.close();
+    await Promise.all([this.#asker.transport.close(), this.#stranger.transport.close()]);
   }
 
   async #retrying<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
@@ -162,6 +197,7 @@ export class Upstream {
     reference: Reference,
     signal: AbortSignal,
     lane: Lane,
+    isBackground = false,
   ): Promise<Answer | undefined> {
     const path = `manifests/${referenceText(reference)}`;
     const headers = { accept: MANIFEST_ACCEPT };
@@ -173,6 +209,7 @@ export class Upstream {
       headers,
       signal,
       lane,
+      isBackground,
     });
     if (answer.status === 404) return await this.#absent(answer);
     // registry.k8s.io sends manifest requests to a regional registry.

@@ -46,7 +46,14 @@ async function start(t: Test) {
     isOffline: () => false,
     now,
   });
-  const upstream = { host, client, tagTtlMs: TTL_MS, notFoundTtlMs: 10_000, confirmMs: 5_000 };
+  const upstream = {
+    ...upstreamDefaults,
+    host,
+    client,
+    tagTtlMs: TTL_MS,
+    notFoundTtlMs: 10_000,
+    confirmMs: 5_000,
+  };
   const [repository, reference] = [parseRepository('team/app'), parseReference('latest')];
   if (!repository || !reference) throw new Error('these are names');
   const get = (wantsBody = true) =>

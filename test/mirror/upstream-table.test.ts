@@ -15,7 +15,16 @@ function entry(host: string, aliases: string[] = [], virtualHosts: string[] = []
   const url = new URL(`https://${host}`);
   const client = new Upstream({ ...upstreamDefaults, host, url, proxy: {}, observer, now: () => 0 });
   t.teardown(() => client.close());
-  return { host, client, aliases, virtualHosts, tagTtlMs: 0, notFoundTtlMs: 0, confirmMs: 1 };
+  return {
+    ...upstreamDefaults,
+    host,
+    client,
+    aliases,
+    virtualHosts,
+    tagTtlMs: 0,
+    notFoundTtlMs: 0,
+    confirmMs: 1,
+  };
 }
 
 const hub = entry('docker.io', ['registry-1.docker.io', 'index.docker.io']);

@@ -71,11 +71,11 @@ t.test('a newer one is refused and stays as it is', async (t) => {
   for (const mode of ['wal', 'delete']) {
     const file = join(t.testdir({}), `${mode}.db`);
     const newer = new DatabaseSync(file);
-    newer.exec(`PRAGMA journal_mode = ${mode}; CREATE TABLE things (a); PRAGMA user_version = 2`);
+    newer.exec(`PRAGMA journal_mode = ${mode}; CREATE TABLE things (a); PRAGMA user_version = 99`);
     newer.close();
     const before = readFileSync(file);
     t.throws(() => openCatalogFile(file), CatalogTooNewError);
-    t.throws(() => openCatalogFile(file), { message: /layout 2.*newer hubcap/ });
+    t.throws(() => openCatalogFile(file), { message: /layout 99.*newer hubcap/ });
     t.ok(readFileSync(file).equals(before), `${mode}: not a byte changed`);
   }
 });
