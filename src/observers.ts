@@ -66,7 +66,7 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
   };
 }
 
-export function observeUpstream(metrics: Metrics, upstream: string): UpstreamObserver {
+export function observeUpstream(metrics: Metrics, log: Logger, upstream: string): UpstreamObserver {
   const bytes = metrics.upstreamBytes.labels(upstream);
   return {
     answered: (kind, status, durationMs) => {
@@ -82,6 +82,18 @@ export function observeUpstream(metrics: Metrics, upstream: string): UpstreamObs
         metrics.rateLimitRemaining.set({ upstream, account: 'default' }, remaining);
     },
     resumed: () => metrics.fillResumes.inc(),
+    failed: ({ reason, isFromMemory }) => {
+      if (!isFromMemory) metrics.upstreamFailures.inc({ upstream, reason });
+    },
+    endpoint: (endpoint, state, failure) => {
+      metrics.endpointUp.set({ upstream, endpoint }, state === 'down' ? 0 : 1);
+      if (state === 'up') log.info({ upstream, endpoint }, 'upstream answers again');
+      else
+        log.warn(
+          { upstream, endpoint, state, reason: failure?.reason, error: failure },
+          'upstream is left alone for a while',
+        );
+    },
   };
 }
 
