@@ -203,7 +203,7 @@ function checks(sheet: Sheet) {
     atMost(moving, 'GET upstream', 0),
     atMost(cold, 'tokens', 2),
     atMost(unknown, 'requests upstream', 3),
-    atMost(blackHole, 'ms, first request', 5200),
+    atMost(blackHole, 'ms, first request', 5000),
     atMost(blackHole, 'ms, next request', 100),
     atMost(secrets, 'found', 0),
   ];

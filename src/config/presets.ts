@@ -30,7 +30,7 @@ export const upstreamDefaults: Omit<UpstreamConfig, 'host' | 'url'> = {
     headersMs: 15 * second,
     idleMs: 30 * second,
     stallMs: 60 * second,
-    confirmMs: 5 * second,
+    confirmMs: 4 * second,
     probeMs: 1 * second,
   },
   retries: 3,

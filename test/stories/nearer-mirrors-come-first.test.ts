@@ -1,4 +1,5 @@
 import t from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { UpstreamConfig } from '../../src/config/schema.ts';
 import { ociErrorOf } from '../helpers/client.ts';
 import { blobOf, imageOf, KIB } from '../helpers/content.ts';
@@ -22,12 +23,12 @@ const image = imageOf('app', [400 * KIB]);
 const latest = '/v2/team/app/manifests/latest';
 const byDigest = `/v2/team/app/manifests/${image.manifest.digest}`;
 const layer = `/v2/team/app/blobs/${image.layers[0]?.digest}`;
-const noTls = { ca: undefined, cert: undefined, key: undefined, isInsecure: false };
+const { tls } = upstreamDefaults;
 
 async function start(t: Parameters<typeof startRegistry>[0], settings: Partial<UpstreamConfig> = {}) {
   const [near, registry] = [await startRegistry(t), await startRegistry(t)];
   for (const holder of [near, registry]) holder.push('team/app', image, 'latest');
-  const mirrors = [{ url: new URL(near.url), realms: [], credentials: [], tls: noTls }];
+  const mirrors = [{ url: new URL(near.url), realms: [], credentials: [], tls }];
   const at = { at: registry, mirrors, tagTtlMs: 0, ...settings };
   const mirror = await startMirror(t, { upstreams: { 'registry.test': at } });
   return { near, registry, mirror };
@@ -158,7 +159,7 @@ async function startWithLogins(t: Parameters<typeof startRegistry>[0], nearRealm
   for (const holder of [near, registry]) holder.push('team/app', image, 'latest');
   const login = (username: string, password: string) => ({ kind: 'password' as const, username, password });
   const mirrors = [
-    { url: new URL(near.url), realms: [nearRealm], credentials: [login('near', 'near-secret')], tls: noTls },
+    { url: new URL(near.url), realms: [nearRealm], credentials: [login('near', 'near-secret')], tls },
   ];
   const credentials = [login('far', 'far-secret')];
   const at = { at: registry, realms: [realm], credentials, mirrors, tagTtlMs: 0, private: ['team/*'] };
