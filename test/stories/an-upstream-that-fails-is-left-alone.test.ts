@@ -50,15 +50,15 @@ t.test('a silent upstream is waited for once; then known tags are stale at once'
   t.match(mirror.status().upstreams[0]?.endpoints, [{ state: 'slow', reason: 'timeout' }]);
 
   const unknown = await mirror.manifest(pathOf('unknown'));
-  t.equal(unknown.status, 504, 'who has nothing else is let through, and finds it down');
-  t.equal(asked() - before, 2);
+  t.equal(unknown.status, 504, 'who has nothing else waits for what is found out, or finds out');
+  const found = asked();
   for (const path of [pathOf('unknown'), pathOf('other'), pathOf('1', 'team/new')]) {
     const refused = await mirror.manifest(path);
     t.equal(refused.status, 504);
     t.ok(Number(refused.headers['retry-after']) > 100, 'when it is tried again');
     t.match(ociErrorOf(refused), { code: 'UNAVAILABLE', message: /did not answer in time/ });
   }
-  t.equal(asked() - before, 2, 'nobody was asked any more');
+  t.equal(asked(), found, 'nobody was asked any more');
   t.equal(await mirror.metric('hubcap_upstream_endpoint_up'), 0);
   t.ok((await mirror.metric('hubcap_upstream_failures_total', 'reason="timeout"')) > 0);
   t.ok(mirror.logs.some((line) => /left alone/.test(line) && /"reason":"timeout"/.test(line)));
