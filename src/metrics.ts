@@ -79,7 +79,7 @@ export class Metrics {
     );
     this.upstreamUp = gauge(
       'upstream_up',
-      'Whether the last request to the registry was answered with less than 500.',
+      'Whether the last question to the upstream was answered, by whichever of its addresses.',
       ['upstream'],
     );
     this.upstreamFailures = counter(

@@ -83,6 +83,7 @@ export class Guard {
       this.#watching(() => this.#circuit.found(now() - startMs));
     } catch (error) {
       const failure = transportFailure(url.host, error);
+      if (failure.reason === 'stopped') return;
       const isAlive = SIGNS_OF_LIFE.has(failure.reason);
       this.#watching(() =>
         isAlive ? this.#circuit.found(now() - startMs) : this.#circuit.notFound(failure),
@@ -94,7 +95,8 @@ export class Guard {
   async #askBase(signal: AbortSignal): Promise<void> {
     const { url } = this.#options;
     const base = new URL(`${url.pathname.replace(/\/$/, '')}/v2/`, url);
-    const question = { method: 'GET', url: base, headers: {}, signal, lane: 'short' } as const;
+    // Over a connection of its own: those in use may be what is wrong, or all be taken.
+    const question = { method: 'GET', url: base, headers: {}, signal, lane: 'fresh' } as const;
     const answer = await this.asker.transport.send(question);
     await discardBody(answer);
     if (answer.status >= 500) throw unexpectedStatus(url.host, answer.status);
