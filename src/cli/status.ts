@@ -1,6 +1,6 @@
 /** `hubcap status`: what the daemon does now. */
 import type { Argv, CommandModule } from 'yargs';
-import type { Status } from '../admin/status.ts';
+import type { AccountStatus, Status } from '../admin/status.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
@@ -47,12 +47,13 @@ function describe({
     `hubcap ${version}  ${running}${isOffline ? ', offline' : ''}`,
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
-    ...upstreams.map(({ host, url, isDefault, rateLimit }) => {
-      const left =
-        rateLimit?.remaining === undefined
-          ? ''
-          : `, ${rateLimit.remaining} of ${rateLimit.limit ?? '?'} pulls left`;
-      return `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`;
+    ...upstreams.flatMap(({ host, url, isDefault, restingUntil, accounts }) => {
+      const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
+      const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
+      return [
+        upstream,
+        ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
+      ];
     }),
     ...fills.map(({ digest, size, bytes, readers }) => {
       const of = size === undefined ? '' : ` of ${formatBytes(size)}`;
@@ -60,4 +61,18 @@ function describe({
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Who asks without a login and was never counted is not worth a line. */
+function isTelling({ account, remaining, restingUntil, rejectedUntil }: AccountStatus): boolean {
+  return (
+    [remaining, restingUntil, rejectedUntil].some((fact) => fact !== undefined) || account !== 'anonymous'
+  );
+}
+
+function said({ account, limit, remaining, restingUntil, rejectedUntil }: AccountStatus): string {
+  const left = remaining === undefined ? '' : `, ${remaining} of ${limit ?? '?'} pulls left`;
+  const rests = restingUntil === undefined ? '' : `, pulls nothing until ${restingUntil}`;
+  const rejected = rejectedUntil === undefined ? '' : `, LOGIN REFUSED, not tried until ${rejectedUntil}`;
+  return `${account}${left}${rests}${rejected}`;
 }

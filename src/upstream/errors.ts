@@ -1,4 +1,5 @@
 /** Owns the ways in which an upstream can fail to say, each with a name that logs and metrics use. */
+import type { LimitKind } from './rate-limit.ts';
 
 export type FailureReason =
   | 'dns'
@@ -23,6 +24,8 @@ export interface UpstreamErrorFacts {
   status?: number;
   /** when asking again makes sense, where upstream said so */
   retryAfterMs?: number;
+  /** which limit `throttled` is about */
+  limit?: LimitKind;
   cause?: unknown;
 }
 
@@ -32,6 +35,7 @@ export class UpstreamError extends Error {
   readonly host: string;
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly limit: LimitKind | undefined;
 
   constructor(message: string, facts: UpstreamErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -40,6 +44,7 @@ export class UpstreamError extends Error {
     this.host = facts.host;
     this.status = facts.status;
     this.retryAfterMs = facts.retryAfterMs;
+    this.limit = facts.limit;
   }
 
   /** whether the same question may get another answer at once */

@@ -3,10 +3,10 @@ import { type Digest, parseDigest } from '../oci/digest.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
+import type { AccountState } from './account.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import { type Download, openDownload, type WantedBlob } from './download.ts';
 import { UpstreamError } from './errors.ts';
-import type { RateLimit } from './rate-limit.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
 import { withRetries } from './retry.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
@@ -40,20 +40,22 @@ export class Upstream {
   readonly address: URL;
   readonly #options: UpstreamOptions;
   readonly #asker: Asker;
-  readonly #stranger: Asker;
 
   constructor(options: UpstreamOptions) {
     this.host = options.host;
     this.address = options.url;
     this.#options = options;
     this.#asker = new Asker(options);
-    this.#stranger =
-      options.credentials.length === 0 ? this.#asker : new Asker({ ...options, credentials: [] });
   }
 
-  /** what upstream last said about its limits */
-  get rateLimit(): RateLimit | undefined {
-    return this.#asker.rateLimit;
+  /** who may ask, and what upstream last said about their limits */
+  get accounts(): AccountState[] {
+    return this.#asker.accounts;
+  }
+
+  /** until when nothing is asked: upstream limits the requests of this address; undefined where all is asked */
+  get restingUntilMs(): number | undefined {
+    return this.#asker.restingUntilMs;
   }
 
   /** whether it is asked with credentials: then not all that it gives is for everybody */
@@ -74,10 +76,11 @@ export class Upstream {
   ): Promise<'public' | 'private' | 'absent'> {
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const headers = { accept: MANIFEST_ACCEPT };
-    const ask: Ask = { kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' };
+    const how = { method: 'HEAD', lane: 'short', isAnonymous: true } as const;
+    const ask: Ask = { ...how, kind, repository, path, headers, signal };
     try {
       return await this.#retrying(signal, async () => {
-        const answer = await this.#stranger.ask(ask);
+        const answer = await this.#asker.ask(ask);
         await discardBody(answer);
         return answer.status === 404 ? 'absent' : 'public';
       });
@@ -184,7 +187,7 @@ export class Upstream {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await Promise.all([this.#asker.transport.close(), this.#stranger.transport.close()]);
+    await this.#asker.transport.close();
   }
 
   async #retrying<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
