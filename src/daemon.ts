@@ -17,6 +17,7 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
+import { Visibility } from './mirror/visibility.ts';
 import { type DiskHealth, observeRequests, observeStore, observeUpstream } from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
@@ -96,7 +97,7 @@ function assemble(foundation: Foundation): Parts {
   );
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
   const stop = new AbortController();
-  const mirror = makeMirror(opened, config, now);
+  const mirror = makeMirror(opened, config, log, now);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -225,14 +226,22 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
   return new Verifier({ ...opened, upstreams: [...upstreams.values()], defaultUpstream });
 }
 
-function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, now: () => number) {
-  const permission = new Permission(catalog, now);
-  const cache = new ManifestCache(store, catalog);
+function makeMirror(
+  { store, fills, catalog }: DataDirectory,
+  config: Config,
+  log: Logger,
+  now: () => number,
+) {
   const isOffline = (): boolean => config.offline;
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
+  const cache = new ManifestCache(store, catalog);
+  const failedBehind = (reference: string, error: unknown): void =>
+    log.warn({ reference, error }, 'a tag could not be confirmed behind');
   return {
-    manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
-    blobs: new Blobs({ store, fills, permission, isOffline, now }),
-    listings: new Listings({ catalog, isOffline, now }),
+    manifests: new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind }),
+    blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
+    listings: new Listings({ catalog, visibility, isOffline, now }),
   };
 }
 

@@ -74,7 +74,9 @@ export class Upstream {
   ): Promise<'public' | 'private' | 'absent'> {
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const headers = { accept: MANIFEST_ACCEPT };
-    const ask: Ask = { kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' };
+    // distribution knows no HEAD for lists: 405.
+    const method = kind === 'tags' || kind === 'referrers' ? 'GET' : 'HEAD';
+    const ask: Ask = { kind, method, repository, path, headers, signal, lane: 'short' };
     try {
       return await this.#retrying(signal, async () => {
         const answer = await this.#stranger.ask(ask);
