@@ -39,14 +39,20 @@ const SETTLE_DEADLINE_MS = 5_000;
 
 /**
  * Builds and starts a daemon. Upstreams are not contacted: it starts when all of them are down.
+ * @param now the clock, ms since the epoch
  * @throws StartError and what opening the data directory throws; nothing is left behind then
  */
-export async function startDaemon(config: Config, log: Logger, version: string): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  version: string,
+  now: () => number = Date.now,
+): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
-  const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
-  const parts = assemble({ config, log, version, metrics, health, opened });
+  const opened = await openDataDirectory({ ...config.storage, observer, now });
+  const parts = assemble({ config, log, version, metrics, health, opened, now });
   const { registry, admin, control, stop } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
@@ -75,6 +81,7 @@ interface Foundation {
   metrics: Metrics;
   health: DiskHealth;
   opened: DataDirectory;
+  now: () => number;
 }
 
 interface Parts extends Foundation {
@@ -90,8 +97,7 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened } = foundation;
-  const now = Date.now;
+  const { config, log, version, metrics, health, opened, now } = foundation;
   const upstreams = [...config.upstreams.values()].map((upstream) =>
     makeUpstream(upstream, config, metrics, now),
   );

@@ -23,9 +23,17 @@ export class BlobProofs {
     this.#absences = new Absences(now);
   }
 
-  /** @throws RegistryError where upstream has said a moment ago that there is no such blob */
+  /**
+   * An image may be pushed between two questions: where a manifest that names the blob has come since, upstream is
+   * asked again.
+   * @throws RegistryError where upstream has said a moment ago that there is no such blob
+   */
   refuseAbsent(question: BlobQuestion): void {
-    this.#absences.check(keyOf(question, question.digest));
+    const key = keyOf(question, question.digest);
+    const saidAtMs = this.#absences.saidAt(key);
+    if (saidAtMs === undefined) return;
+    const namedAtMs = this.#permission.namedAt(question, question.digest);
+    if (namedAtMs === undefined || namedAtMs <= saidAtMs) this.#absences.check(key);
   }
 
   /** @param askedAtMs when the client asked, where upstream may have been asked for it since */

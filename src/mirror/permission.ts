@@ -90,7 +90,12 @@ export class Permission {
    * asked: a registry that does not check what is pushed would let a manifest name a stranger's blob.
    */
   isNamed(place: Place, digest: Digest): boolean {
-    return this.#options.catalog.isNamed(repositoryOf(place), digest);
+    return this.namedAt(place, digest) !== undefined;
+  }
+
+  /** @returns when upstream last proved that the repository holds a manifest that names the digest */
+  namedAt(place: Place, digest: Digest): number | undefined {
+    return this.#options.catalog.namedAt(repositoryOf(place), digest);
   }
 
   #recall(place: Place, digest: Digest, key: string): Proof | undefined {

@@ -140,7 +140,13 @@ export class Catalog {
 
   /** @returns whether a manifest that the repository holds names the digest (as content, not as a foreign layer) */
   isNamed(repository: RepositoryName, digest: Digest): boolean {
-    return this.#statements.selectNamed.get(this.#idOf(repository), digest) !== undefined;
+    return this.namedAt(repository, digest) !== undefined;
+  }
+
+  /** @returns when the repository was last proven to hold a manifest that names the digest, ms since the epoch */
+  namedAt(repository: RepositoryName, digest: Digest): number | undefined {
+    const at = this.#statements.selectNamed.get(this.#idOf(repository), digest)?.at;
+    return at === undefined || at === null ? undefined : Number(at);
   }
 
   /** Notes a stored manifest and what it names. */
@@ -275,8 +281,8 @@ function prepareAll(database: DatabaseSync) {
        ON CONFLICT (repository, digest) DO UPDATE SET proven_at = excluded.proven_at`,
     ),
     selectNamed: prepare(
-      `SELECT 1 FROM links l JOIN holdings h ON h.digest = l.parent AND h.repository = ?
-       WHERE l.child = ? AND l.is_foreign = 0 LIMIT 1`,
+      `SELECT max(h.proven_at) AS at FROM links l JOIN holdings h ON h.digest = l.parent AND h.repository = ?
+       WHERE l.child = ? AND l.is_foreign = 0`,
     ),
     selectManifest: prepare('SELECT media_type FROM manifests WHERE digest = ?'),
     upsertManifest: prepare(
