@@ -129,7 +129,7 @@ export class ArrivingBlobs {
     const { upstream, repository } = question;
     sources.add({ upstream: upstream.host, repository }, this.#opener(question));
     const noted = ended.then((result) => {
-      if (result === 'stored') this.#options.proofs.grant(question); // now it can be noted: the content is there
+      if (result === 'stored') this.#options.proofs.note(question);
     });
     noted.catch(() => undefined); // unnoted, it is asked for again after a restart
   }

@@ -82,6 +82,11 @@ export class BlobProofs {
     this.#permission.grant(question, question.digest);
   }
 
+  /** The blob is stored: what has been proven can be noted with it. */
+  note(question: BlobQuestion): void {
+    this.#permission.note(question, question.digest);
+  }
+
   /** @returns the error for what upstream does not have; it is remembered for a while */
   absent(question: BlobQuestion): Error {
     const { upstream, digest } = question;

@@ -70,6 +70,12 @@ export class Permission {
     visibility.granted(place);
   }
 
+  /** The content has come into the store: what was proven of it before can be noted. */
+  note(place: Place, digest: Digest): void {
+    const proof = this.#proofs.get(keyOf(place, digest));
+    if (proof) this.#options.catalog.grant(repositoryOf(place), digest, proof.atMs);
+  }
+
   /** Upstream has said that the repository does not hold it. */
   revoke(place: Place, digest: Digest): void {
     this.#proofs.delete(keyOf(place, digest));
