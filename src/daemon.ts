@@ -99,7 +99,7 @@ interface Parts extends Foundation {
 function assemble(foundation: Foundation): Parts {
   const { config, log, version, metrics, health, opened, now } = foundation;
   const upstreams = [...config.upstreams.values()].map((upstream) =>
-    makeUpstream(upstream, config, metrics, now),
+    makeUpstream(upstream, config, metrics, log, now),
   );
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
   const stop = new AbortController();
@@ -207,9 +207,18 @@ function makeUpstream(
   config: UpstreamConfig,
   { proxy }: Config,
   metrics: Metrics,
+  log: Logger,
   now: () => number,
 ): UpstreamEntry {
-  const client = new Upstream({ ...config, proxy, observer: observeUpstream(metrics, config.host), now });
+  const client = new Upstream({
+    ...config,
+    proxy,
+    observer: observeUpstream(metrics, log, config.host),
+    now,
+  });
+  for (const { url } of client.endpoints) {
+    metrics.endpointUp.set({ upstream: config.host, endpoint: new URL(url).host }, 1);
+  }
   return {
     host: config.host,
     client,

@@ -21,6 +21,8 @@ export class Metrics {
   readonly upstreamBytes: Counter<'upstream'>;
   readonly upstreamDuration: Histogram<'upstream' | 'kind'>;
   readonly upstreamUp: Gauge<'upstream'>;
+  readonly upstreamFailures: Counter<'upstream' | 'reason'>;
+  readonly endpointUp: Gauge<'upstream' | 'endpoint'>;
   readonly rateLimitLimit: Gauge<'upstream' | 'account'>;
   readonly rateLimitRemaining: Gauge<'upstream' | 'account'>;
   readonly fills: Counter<'result'>;
@@ -77,8 +79,18 @@ export class Metrics {
     );
     this.upstreamUp = gauge(
       'upstream_up',
-      'Whether the last request to the registry was answered with less than 500.',
+      'Whether the last question to the upstream was answered, by whichever of its addresses.',
       ['upstream'],
+    );
+    this.upstreamFailures = counter(
+      'upstream_failures_total',
+      'Questions to an upstream that failed with all their attempts, by reason.',
+      ['upstream', 'reason'],
+    );
+    this.endpointUp = gauge(
+      'upstream_endpoint_up',
+      'Whether an address of an upstream is asked; 0 while it is left alone because it failed.',
+      ['upstream', 'endpoint'],
     );
     this.rateLimitLimit = gauge('upstream_ratelimit_limit', 'Pulls that the upstream allows in its window.', [
       'upstream',

@@ -30,6 +30,14 @@ export interface Status {
     host: string;
     url: string;
     isDefault: boolean;
+    /** in the order in which they are asked */
+    endpoints: {
+      url: string;
+      state: 'up' | 'slow' | 'down';
+      /** why it is not `up` */
+      reason: string | undefined;
+      message: string | undefined;
+    }[];
     rateLimit:
       | { limit: number | undefined; remaining: number | undefined; windowS: number | undefined }
       | undefined;
@@ -147,6 +155,12 @@ export function describeStatus(sources: StatusSources): Status {
       host,
       url: client.address.href,
       isDefault: host === sources.defaultUpstream,
+      endpoints: client.endpoints.map(({ url, state, failure }) => ({
+        url,
+        state,
+        reason: failure?.reason,
+        message: failure?.message,
+      })),
       rateLimit: client.rateLimit,
     })),
   };

@@ -47,12 +47,15 @@ function describe({
     `hubcap ${version}  ${running}${isOffline ? ', offline' : ''}`,
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
-    ...upstreams.map(({ host, url, isDefault, rateLimit }) => {
+    ...upstreams.flatMap(({ host, url, isDefault, endpoints, rateLimit }) => {
       const left =
         rateLimit?.remaining === undefined
           ? ''
           : `, ${rateLimit.remaining} of ${rateLimit.limit ?? '?'} pulls left`;
-      return `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`;
+      return [
+        `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`,
+        ...endpoints.flatMap((endpoint) => describeEndpoint(endpoint, url)),
+      ];
     }),
     ...fills.map(({ digest, size, bytes, readers }) => {
       const of = size === undefined ? '' : ` of ${formatBytes(size)}`;
@@ -60,4 +63,13 @@ function describe({
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** A nearer copy is named; the registry itself only where something is wrong with it. */
+function describeEndpoint(
+  { url, state, message }: Status['upstreams'][number]['endpoints'][number],
+  registry: string,
+): string[] {
+  if (state === 'up') return url === registry ? [] : [`          by way of ${url}`];
+  return [`          ${url} is ${state}: ${message}`];
 }

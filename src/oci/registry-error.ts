@@ -97,8 +97,10 @@ export function unavailable(
   status: 502 | 503 | 504,
   retryAfterS: number,
   cause?: unknown,
+  detail?: Record<string, unknown>,
 ): RegistryError {
-  return new RegistryError(message, { code: 'UNAVAILABLE', status, retryAfterS, cause });
+  const facts = { code: 'UNAVAILABLE', status, retryAfterS, cause } as const;
+  return new RegistryError(message, detail ? { ...facts, detail } : facts);
 }
 
 export function offlineUnknown(reference: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN'): RegistryError {

@@ -2,6 +2,7 @@
 import type { Repository } from '../oci/reference.ts';
 import { untilAborted } from './abort.ts';
 import { type Authorization, Authorizer } from './authorizer.ts';
+import type { EndpointState } from './circuit.ts';
 import { type CredentialSource, Credentials } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
 import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
@@ -18,6 +19,10 @@ export interface UpstreamObserver {
   token(result: 'fetched' | 'refused' | 'failed'): void;
   rateLimit(limit: RateLimit): void;
   resumed(): void;
+  /** a question was answered by no endpoint, with all attempts */
+  failed(error: UpstreamError): void;
+  /** an endpoint is to be left alone, or answers again */
+  endpoint(host: string, state: EndpointState, failure: UpstreamError | undefined): void;
 }
 
 export interface UpstreamOptions {
@@ -27,7 +32,14 @@ export interface UpstreamOptions {
   realms: readonly string[];
   credentials: readonly CredentialSource[];
   connections: number;
-  timeouts: { connectMs: number; headersMs: number; idleMs: number; stallMs: number; confirmMs: number };
+  timeouts: {
+    connectMs: number;
+    headersMs: number;
+    idleMs: number;
+    stallMs: number;
+    confirmMs: number;
+    probeMs: number;
+  };
   retries: number;
   proxy: ProxyRules;
   observer: UpstreamObserver;

@@ -12,6 +12,7 @@ export type FailureReason =
   | 'untrusted-realm'
   | 'token'
   | 'bad-answer'
+  | 'html'
   | 'redirect'
   | 'stopped';
 
@@ -21,8 +22,10 @@ export interface UpstreamErrorFacts {
   host: string;
   /** its HTTP status, where it answered */
   status?: number;
-  /** when asking again makes sense, where upstream said so */
+  /** when asking again makes sense, where that is known */
   retryAfterMs?: number;
+  /** nobody was asked now: it is what an endpoint that is left alone failed at before */
+  isFromMemory?: boolean;
   cause?: unknown;
 }
 
@@ -32,6 +35,7 @@ export class UpstreamError extends Error {
   readonly host: string;
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly isFromMemory: boolean;
 
   constructor(message: string, facts: UpstreamErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -40,6 +44,7 @@ export class UpstreamError extends Error {
     this.host = facts.host;
     this.status = facts.status;
     this.retryAfterMs = facts.retryAfterMs;
+    this.isFromMemory = facts.isFromMemory ?? false;
   }
 
   /** whether the same question may get another answer at once */
@@ -47,7 +52,7 @@ export class UpstreamError extends Error {
     // What a registry or token server refuses with a 4xx it refuses again; a CDN's may be an address that expired.
     const isAnswer = this.reason === 'bad-answer' || this.reason === 'token';
     const isRefusal = isAnswer && this.status !== undefined && this.status < 500;
-    return TRANSIENT.has(this.reason) && !isRefusal;
+    return TRANSIENT.has(this.reason) && !isRefusal && !this.isFromMemory;
   }
 }
 
@@ -59,6 +64,7 @@ const TRANSIENT: ReadonlySet<FailureReason> = new Set([
   'server-error',
   'token',
   'bad-answer',
+  'html',
   'redirect',
 ]);
 
