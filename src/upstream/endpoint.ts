@@ -8,6 +8,7 @@ import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
 import { Guard } from './guard.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { askAsStranger, type StrangersWord } from './strangers.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
 export interface ManifestHead {
@@ -133,16 +134,8 @@ export class Endpoint {
     repository: Repository,
     path: string,
     manner: Manner,
-  ): Promise<'public' | 'private' | 'absent'> {
-    const headers = { accept: MANIFEST_ACCEPT };
-    try {
-      const answer = await this.#stranger.ask({ kind, method: 'HEAD', repository, path, headers, ...manner });
-      await discardBody(answer);
-      return answer.status === 404 ? 'absent' : 'public';
-    } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
-      throw error;
-    }
+  ): Promise<StrangersWord> {
+    return await askAsStranger(this.#stranger, this.address, { kind, repository, path, ...manner });
   }
 
   /** @param path with its query */
