@@ -7,6 +7,7 @@ import { type CredentialSource, Credentials } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
 import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
 import { isRedirect } from './redirects.ts';
+import type { TlsRules } from './tls.ts';
 import { Tokens } from './tokens.ts';
 import { type Answer, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
 
@@ -31,6 +32,7 @@ export interface UpstreamOptions {
   url: URL;
   realms: readonly string[];
   credentials: readonly CredentialSource[];
+  tls: TlsRules;
   connections: number;
   timeouts: {
     connectMs: number;
@@ -74,6 +76,8 @@ export class Asker {
       ...options.timeouts,
       connections: options.connections,
       proxy: options.proxy,
+      own: url,
+      tls: options.tls,
     });
     this.#authorizer = new Authorizer({
       address: url,

@@ -8,6 +8,7 @@ import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
 import { Guard } from './guard.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { withoutIdentity } from './tls.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
 export interface ManifestHead {
@@ -54,8 +55,10 @@ export class Endpoint {
     this.isAuthority = isAuthority;
     this.#options = options;
     this.#guard = new Guard(options);
-    this.#stranger =
-      options.credentials.length === 0 ? this.asker : new Asker({ ...options, credentials: [] });
+    // A client certificate opens what is not for everybody, as a password does.
+    this.#stranger = hasIdentity(options)
+      ? new Asker({ ...options, credentials: [], tls: withoutIdentity(options.tls) })
+      : this.asker;
   }
 
   get asker(): Asker {
@@ -233,6 +236,11 @@ export class Endpoint {
     this.#options.observer.received(body.length);
     return body;
   }
+}
+
+/** Whether an address is asked as somebody: then not all that it gives is for everybody. */
+export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
+  return credentials.length > 0 || tls.cert !== undefined;
 }
 
 function isHtml(answer: Answer): boolean {

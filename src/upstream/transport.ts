@@ -2,6 +2,7 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { untilAborted } from './abort.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import { type TlsConnection, type TlsRules, tlsConnections } from './tls.ts';
 
 export interface ProxyRules {
   http?: string | undefined;
@@ -18,6 +19,9 @@ export interface TransportOptions {
   /** between two chunks of a body */
   idleMs: number;
   proxy: ProxyRules;
+  /** the upstream's own address: its origin is the one that client certificates and leniency are for */
+  own: URL;
+  tls: TlsRules;
 }
 
 /**
@@ -46,18 +50,17 @@ export interface Answer {
 
 /** Never decompresses, never follows a redirect, never adds a header: what is asked is what is sent. */
 export class Transport {
-  readonly #lanes: Record<Lane, Ways>;
+  readonly #ownOrigin: string;
+  readonly #own: Lanes;
+  readonly #others: Lanes;
   readonly #proxy: ProxyRules;
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
-    this.#lanes = {
-      short: makeWays(options),
-      blob: makeWays(options),
-      past: makeWays(options),
-      part: makeWays(options),
-      fresh: makeWays(options, 0),
-    };
+    const { own, others } = tlsConnections(options.tls);
+    this.#ownOrigin = options.own.origin;
+    this.#others = makeLanes(options, others);
+    this.#own = own === others ? this.#others : makeLanes(options, own);
     this.#proxy = options.proxy;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }
@@ -89,13 +92,14 @@ export class Transport {
 
   /** Ends all connections. */
   async close(): Promise<void> {
-    const ways = Object.values(this.#lanes).flatMap(({ direct, proxied }) => [direct, proxied ?? []].flat());
+    const lanes = [...new Set([this.#own, this.#others])].flatMap((each) => Object.values(each));
+    const ways = lanes.flatMap(({ direct, proxied }) => [direct, proxied ?? []].flat());
     await Promise.all(ways.map((way) => way.destroy()));
   }
 
   /** A proxy for one scheme is none for the other, as for curl and Docker. */
-  #way({ protocol }: URL, lane: Lane): Dispatcher {
-    const { direct, proxied } = this.#lanes[lane];
+  #way({ protocol, origin }: URL, lane: Lane): Dispatcher {
+    const { direct, proxied } = (origin === this.#ownOrigin ? this.#own : this.#others)[lane];
     return proxied && (protocol === 'https:' ? this.#proxy.https : this.#proxy.http) ? proxied : direct;
   }
 }
@@ -145,21 +149,41 @@ interface Ways {
   proxied: Dispatcher | undefined;
 }
 
+type Lanes = Record<Lane, Ways>;
+
+function makeLanes(options: TransportOptions, tls: TlsConnection): Lanes {
+  return {
+    short: makeWays(options, tls),
+    blob: makeWays(options, tls),
+    past: makeWays(options, tls),
+    part: makeWays(options, tls),
+    fresh: makeWays(options, tls, 0),
+  };
+}
+
 /** @param pipelining requests on a connection at a time; 0: one, and then it is closed */
-function makeWays({ connections, connectMs, proxy }: TransportOptions, pipelining = 1): Ways {
+function makeWays(
+  { connections, connectMs, proxy }: TransportOptions,
+  tls: TlsConnection,
+  pipelining = 1,
+): Ways {
   const options = {
     connections,
     pipelining,
     // HTTP/2 would put all downloads of an origin on one connection, behind one window of 512 KiB.
     allowH2: false,
-    connect: { timeout: connectMs },
+    connect: { timeout: connectMs, ...tls },
     keepAliveTimeout: 30_000,
   };
   const direct = new Agent(options);
   if (!proxy.http && !proxy.https) return { direct, proxied: undefined };
-  // Empty strings keep it from reading the environment itself.
   const proxied = new EnvHttpProxyAgent({
     ...options,
+    // `connect` is for what NO_PROXY names. In a tunnel the upstream is spoken to like this; the proxy itself, if it
+    // wants TLS, is none of the upstream's hosts.
+    requestTls: { timeout: connectMs, allowH2: false, ...tls },
+    proxyTls: { timeout: connectMs },
+    // Empty strings keep it from reading the environment itself.
     httpProxy: proxy.http ?? '',
     httpsProxy: proxy.https ?? '',
     noProxy: proxy.no ?? '',

@@ -8,6 +8,7 @@ import {
   Endpoint,
   type FetchedManifest,
   type FetchedPage,
+  hasIdentity,
   type ManifestHead,
   type Manner,
 } from './endpoint.ts';
@@ -24,7 +25,7 @@ export interface UpstreamSettings extends UpstreamOptions {
   mirrors: readonly EndpointAddress[];
 }
 
-export type EndpointAddress = Pick<UpstreamOptions, 'url' | 'realms' | 'credentials'>;
+export type EndpointAddress = Pick<UpstreamOptions, 'url' | 'realms' | 'credentials' | 'tls'>;
 
 export interface EndpointStatus {
   url: string;
@@ -61,9 +62,9 @@ export class Upstream {
     return this.#authority.asker.rateLimit;
   }
 
-  /** whether it is asked with credentials: then not all that it gives is for everybody */
+  /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
   get hasCredentials(): boolean {
-    return [this.#options, ...this.#options.mirrors].some(({ credentials }) => credentials.length > 0);
+    return [this.#options, ...this.#options.mirrors].some(hasIdentity);
   }
 
   /** in the order in which they are asked */

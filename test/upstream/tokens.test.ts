@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import t, { type Test } from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { Login } from '../../src/upstream/docker-config.ts';
 import { type TokenQuestion, Tokens } from '../../src/upstream/tokens.ts';
 import { Transport } from '../../src/upstream/transport.ts';
@@ -19,6 +20,8 @@ async function open(t: Test, respond: Respond) {
     headersMs: 1000,
     idleMs: 1000,
     proxy: {},
+    own: url,
+    tls: upstreamDefaults.tls,
   });
   t.teardown(() => transport.close());
   const observe = (result: string): unknown => told.push(result);
