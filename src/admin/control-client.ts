@@ -4,21 +4,19 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
+import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, Status } from './status.ts';
-import { VerifyRefusedError } from './verifier.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
 export interface Control {
   status(): Promise<Status>;
   images(): AsyncIterable<ImageStatus>;
-  /** @param reference undefined for the whole store. @throws VerifyRefusedError when it is read */
+  /** @param reference undefined for the whole store. @throws RefusedError when it is read */
   verify(reference: string | undefined): AsyncIterable<VerifyEvent>;
   close(): Promise<void>;
 }
 
 const DEADLINE_MS = 10_000;
-/** What a daemon answers to what it does not do now, or at all. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 404, 409]);
 
 /**
  * Finds the daemon that serves a data directory.
@@ -68,8 +66,8 @@ class SocketControl implements Control {
   async *#lines(path: string, method: 'GET' | 'POST' = 'GET'): AsyncGenerator<string> {
     const response = await this.#ask(path, method);
     const { statusCode = 0 } = response;
-    if (method === 'POST' && REFUSALS.has(statusCode)) {
-      throw new VerifyRefusedError(statusCode, (await text(response)).trim());
+    if (method === 'POST' && (statusCode === 400 || statusCode === 404 || statusCode === 409)) {
+      throw new RefusedError(statusCode, (await text(response)).trim());
     }
     if (statusCode !== 200) {
       response.destroy();
