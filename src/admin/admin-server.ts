@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import { type AdminRoutes, answerByRoute, json, lines, text } from './answers.ts';
-import type { ImageStatus, Status } from './status.ts';
+import type { ImageStatus, ReloadReport, Status } from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
 export interface AdminServices {
@@ -13,6 +13,8 @@ export interface AdminServices {
   images: () => Iterable<ImageStatus>;
   /** @throws RefusedError at once */
   verify: (reference: string | undefined) => AsyncIterable<VerifyEvent>;
+  /** @throws RefusedError where the configuration cannot be used */
+  reload: () => Promise<ReloadReport>;
   /** tries what serving needs; the reasons why it is not ready, empty where it is */
   notReady: () => Promise<string[]>;
   log: Logger;
@@ -61,6 +63,7 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
 };
 
 const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
+  '/v1/reload': { method: 'POST', answer: async ({ reload }) => json(200, await reload()) },
   '/v1/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
   '/v1/images': { method: 'GET', answer: ({ images }) => lines(images()) },
   '/v1/verify': {

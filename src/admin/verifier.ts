@@ -11,7 +11,7 @@ import { RefusedError } from './refused-error.ts';
 export interface VerifierParts extends VerifiedParts {
   catalog: Catalog;
   /** by the names that clients have for them */
-  upstreams: Iterable<{ host: string; aliases: readonly string[] }>;
+  upstreams: { named(name: string): { host: string } | undefined };
   defaultUpstream: string;
 }
 
@@ -63,8 +63,7 @@ export class Verifier {
   #find({ host, repository, reference }: ImageName): Digest | undefined {
     const { catalog, upstreams, defaultUpstream } = this.#parts;
     const named = host ?? defaultUpstream;
-    const configured = [...upstreams].find((each) => each.host === named || each.aliases.includes(named));
-    const upstream = configured?.host ?? named; // it may have been mirrored once
+    const upstream = upstreams.named(named)?.host ?? named; // it may have been mirrored once
     const isOfficial = upstream === 'docker.io' && !repository.includes('/');
     const path = isOfficial ? parseRepository(`library/${repository}`) : repository;
     if (!path) return undefined;

@@ -65,6 +65,11 @@ export class Endpoint {
     return this.#guard.asker;
   }
 
+  /** whoever answers there is believed */
+  get isInsecure(): boolean {
+    return this.#options.tls.isInsecure;
+  }
+
   get state(): EndpointState {
     return this.#guard.state;
   }

@@ -14,6 +14,7 @@ import {
 } from './endpoint.ts';
 import { UpstreamError } from './errors.ts';
 import { Failover } from './failover.ts';
+import { InFlight, untilRead } from './in-flight.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { withRetries } from './retry.ts';
 import type { Answer } from './transport.ts';
@@ -32,10 +33,17 @@ export interface EndpointStatus {
   state: EndpointState;
   /** why it is not `up` */
   failure: UpstreamError | undefined;
+  /** whoever answers there is believed */
+  isInsecure: boolean;
 }
 
 /** Clients wait 30 s for a response's head (containerd): hubcap must know before. */
 const ANSWER_DEADLINE_MS = 25_000;
+
+/** Whoever has an upstream that was taken out may ask it again, as a step of what it has begun. */
+const QUIET_MS = 30_000;
+/** What runs has deadlines of its own; this bounds a fault of ours, and a download that crawls for a day. */
+const RETIREMENT_MS = 24 * 3_600_000;
 
 /** What is asked, and how long its asker can wait. */
 type Question = Asked & { deadlineMs: number };
@@ -47,6 +55,9 @@ export class Upstream {
   readonly #options: UpstreamSettings;
   readonly #authority: Endpoint;
   readonly #endpoints: readonly Endpoint[];
+  readonly #inFlight = new InFlight();
+  readonly #closed = new AbortController();
+  #successor: Upstream | undefined;
 
   constructor(options: UpstreamSettings) {
     this.host = options.host;
@@ -69,7 +80,9 @@ export class Upstream {
 
   /** in the order in which they are asked */
   get endpoints(): EndpointStatus[] {
-    return this.#endpoints.map(({ address, state, failure }) => ({ url: address.href, state, failure }));
+    return this.#endpoints.map(({ address, state, failure, isInsecure }) => {
+      return { url: address.href, state, failure, isInsecure };
+    });
   }
 
   /** Tries endpoints again that failed, where it is time to. Never rejects. */
@@ -152,17 +165,27 @@ export class Upstream {
    */
   async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
     const { retries, timeouts, observer, url, now } = this.#options;
-    return await openDownload({
-      ...wanted,
-      retries,
-      stallMs: timeouts.stallMs,
-      answerDeadlineMs: ANSWER_DEADLINE_MS,
-      host: url.host,
-      received: observer.received,
-      resumed: observer.resumed,
-      open: this.#opener(repository, digest, wanted),
-      now,
-    });
+    const end = this.#inFlight.begin();
+    try {
+      const download = await openDownload({
+        ...wanted,
+        retries,
+        stallMs: timeouts.stallMs,
+        answerDeadlineMs: ANSWER_DEADLINE_MS,
+        host: url.host,
+        received: observer.received,
+        resumed: observer.resumed,
+        open: this.#latestOpener(repository, digest, wanted),
+        now,
+      });
+      if (!download) end();
+      // Who has no use for what it opened may never read it, but then ends it by its signal.
+      wanted.signal.addEventListener('abort', end, { once: true });
+      return download && { ...download, chunks: untilRead(download.chunks, end) };
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /** Fetches a page of `tags/list` or `referrers/<digest>`. @param path with its query */
@@ -176,8 +199,21 @@ export class Upstream {
     );
   }
 
+  /**
+   * Takes it out of use: what runs may end here, and a download that breaks goes on at the successor. Resolves when it
+   * is closed, which it is as soon as nothing has used it for a while. Never rejects.
+   * @param successor what has its place now; undefined where the upstream is no longer mirrored
+   */
+  async retire(successor: Upstream | undefined, quietMs = QUIET_MS): Promise<void> {
+    this.#successor = successor;
+    const closed = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(RETIREMENT_MS)]);
+    await this.#inFlight.quiet(quietMs, closed);
+    await this.close();
+  }
+
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
+    this.#closed.abort();
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
@@ -188,6 +224,7 @@ export class Upstream {
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
     const { retries, observer, now } = this.#options;
+    const end = this.#inFlight.begin();
     const signal = AbortSignal.timeout(deadlineMs);
     const failover = new Failover(endpoints, asked, now);
     try {
@@ -198,7 +235,26 @@ export class Upstream {
       throw error;
     } finally {
       failover.settle();
+      end();
     }
+  }
+
+  /** Asks whoever has this upstream's place when it is asked: other credentials may be why the download broke. */
+  #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob) {
+    let asked: Upstream = this;
+    let open = this.#opener(repository, digest, wanted);
+    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+      const latest = asked.#latest();
+      if (latest !== asked) open = latest.#opener(repository, digest, wanted);
+      asked = latest;
+      // Of a validator the successor may know nothing; the digest proves the content in the end.
+      const { 'if-range': _, ...portable } = headers;
+      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal));
+    };
+  }
+
+  #latest(): Upstream {
+    return this.#successor ? this.#successor.#latest() : this;
   }
 
   /** One pass for each attempt of a download, which decides itself how often it tries. */
