@@ -17,10 +17,17 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
-import { type DiskHealth, observeRequests, observeStore, observeUpstream } from './observers.ts';
+import {
+  type DiskHealth,
+  observeOffline,
+  observeRequests,
+  observeStore,
+  observeUpstream,
+} from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { StorageError } from './store/errors.ts';
+import { OfflineSwitch } from './upstream/offline-switch.ts';
 import { Upstream } from './upstream/upstream.ts';
 
 export interface Daemon {
@@ -45,7 +52,8 @@ export async function startDaemon(config: Config, log: Logger, version: string):
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
   const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
-  const parts = assemble({ config, log, version, metrics, health, opened });
+  const offline = new OfflineSwitch(config.offline, observeOffline(log));
+  const parts = assemble({ config, log, version, metrics, health, opened, offline });
   const { registry, admin, control, stop } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
@@ -55,7 +63,7 @@ export async function startDaemon(config: Config, log: Logger, version: string):
     await closeAll(parts, AbortSignal.abort());
     throw error;
   }
-  watchStore(metrics, opened, health);
+  watchStore(metrics, opened, health, offline);
   const background = runBackground({ ...parts, stop: stop.signal });
   return {
     status: parts.status,
@@ -74,6 +82,7 @@ interface Foundation {
   metrics: Metrics;
   health: DiskHealth;
   opened: DataDirectory;
+  offline: OfflineSwitch;
 }
 
 interface Parts extends Foundation {
@@ -89,14 +98,14 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened } = foundation;
+  const { config, log, version, metrics, health, opened, offline } = foundation;
   const now = Date.now;
   const upstreams = [...config.upstreams.values()].map((upstream) =>
-    makeUpstream(upstream, config, metrics, log, now),
+    makeUpstream(upstream, { ...foundation, now }),
   );
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
   const stop = new AbortController();
-  const mirror = makeMirror(opened, config, now);
+  const mirror = makeMirror(opened, offline, now);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -113,7 +122,7 @@ function assemble(foundation: Foundation): Parts {
       listen: addressUrl(registry.server),
       admin: addressUrl(admin),
       directory: config.storage.directory,
-      isOffline: () => config.offline,
+      isOffline: offline.isOffline,
       isWritable: () => health.isWritable,
       upstreams,
       defaultUpstream: config.defaultUpstream,
@@ -125,6 +134,7 @@ function assemble(foundation: Foundation): Parts {
     status,
     images: () => listImages(opened.catalog, opened.store),
     verify: (reference: string | undefined) => verifier.start(reference),
+    offline,
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
@@ -198,14 +208,12 @@ const SILENT: StoreObserver = {
 
 function makeUpstream(
   config: UpstreamConfig,
-  { proxy }: Config,
-  metrics: Metrics,
-  log: Logger,
-  now: () => number,
+  { config: { proxy }, metrics, log, offline, now }: Foundation & { now: () => number },
 ): UpstreamEntry {
   const client = new Upstream({
     ...config,
     proxy,
+    offline,
     observer: observeUpstream(metrics, log, config.host),
     now,
   });
@@ -234,10 +242,13 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
   return new Verifier({ ...opened, upstreams: [...upstreams.values()], defaultUpstream });
 }
 
-function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, now: () => number) {
+function makeMirror(
+  { store, fills, catalog }: DataDirectory,
+  { isOffline }: OfflineSwitch,
+  now: () => number,
+) {
   const permission = new Permission(catalog, now);
   const cache = new ManifestCache(store, catalog);
-  const isOffline = (): boolean => config.offline;
   return {
     manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
     blobs: new Blobs({ store, fills, permission, isOffline, now }),
@@ -260,13 +271,19 @@ async function reasonsNotReady(
   return [lost, refusal, full].filter((reason) => reason !== undefined);
 }
 
-function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: DiskHealth): void {
+function watchStore(
+  metrics: Metrics,
+  { store, fills }: DataDirectory,
+  health: DiskHealth,
+  offline: OfflineSwitch,
+): void {
   metrics.watch({
     storeBytes: () => store.ledger.usedBytes,
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
     storeObjects: () => store.objects,
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
+    offline: offline.isOffline,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });

@@ -5,6 +5,7 @@ import { type Authorization, Authorizer } from './authorizer.ts';
 import type { EndpointState } from './circuit.ts';
 import { type CredentialSource, Credentials } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import type { OfflineSwitch } from './offline-switch.ts';
 import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
 import { isRedirect } from './redirects.ts';
 import { Tokens } from './tokens.ts';
@@ -42,6 +43,7 @@ export interface UpstreamOptions {
   };
   retries: number;
   proxy: ProxyRules;
+  offline: OfflineSwitch;
   observer: UpstreamObserver;
   now: () => number;
 }
@@ -74,6 +76,7 @@ export class Asker {
       ...options.timeouts,
       connections: options.connections,
       proxy: options.proxy,
+      offline: options.offline,
     });
     this.#authorizer = new Authorizer({
       address: url,
@@ -90,6 +93,8 @@ export class Asker {
 
   /** One question with its authorization; 401 is answered once, with something fresh. @throws UpstreamError */
   async ask(ask: Ask): Promise<Answer> {
+    const { offline, url } = this.#options;
+    offline.refuse(url.host); // a credential helper may ask somebody too
     this.#refuseWhileResting(ask);
     const offered = await this.#within(ask.signal, this.#authorizer.prepare(ask.repository));
     let answer = await this.#send(ask, offered);
@@ -97,6 +102,7 @@ export class Asker {
       await discardBody(answer);
       offered?.reject();
       const challenge = answer.header('www-authenticate');
+      offline.refuse(url.host);
       const fresh = await this.#within(ask.signal, this.#authorizer.challenged(ask.repository, challenge));
       answer = await this.#send(ask, fresh);
       if (answer.status === 401) fresh.reject();

@@ -2,6 +2,7 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { untilAborted } from './abort.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import { type OfflineSwitch, offlineFailure } from './offline-switch.ts';
 
 export interface ProxyRules {
   http?: string | undefined;
@@ -18,6 +19,7 @@ export interface TransportOptions {
   /** between two chunks of a body */
   idleMs: number;
   proxy: ProxyRules;
+  offline: OfflineSwitch;
 }
 
 /**
@@ -48,6 +50,7 @@ export interface Answer {
 export class Transport {
   readonly #lanes: Record<Lane, Ways>;
   readonly #proxy: ProxyRules;
+  readonly #offline: OfflineSwitch;
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
@@ -59,12 +62,21 @@ export class Transport {
       fresh: makeWays(options, 0),
     };
     this.#proxy = options.proxy;
+    this.#offline = options.offline;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }
 
-  /** @throws UpstreamError with the reason why there is no answer */
+  /**
+   * All that hubcap asks of anybody goes through here: offline, nothing does.
+   * @throws UpstreamError with the reason why there is no answer
+   */
   async send(question: Question): Promise<Answer> {
-    const { method, url, headers, body, signal, lane } = question;
+    const { method, url, headers, body, lane } = question;
+    this.#offline.refuse(url.host);
+    // What is queued would be dialled later. It covers the head alone: a body on its way may end.
+    const given = new AbortController();
+    const keep = this.#offline.whenOffline(() => given.abort(offlineFailure(url.host)));
+    const signal = AbortSignal.any([question.signal, given.signal]);
     try {
       const asked = request(url, {
         dispatcher: this.#way(url, lane),
@@ -84,6 +96,8 @@ export class Transport {
       };
     } catch (error) {
       throw transportFailure(url.host, error);
+    } finally {
+      keep();
     }
   }
 

@@ -150,7 +150,7 @@ export class Upstream {
    * @returns undefined where the repository does not hold it
    */
   async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
-    const { retries, timeouts, observer, url, now } = this.#options;
+    const { retries, timeouts, observer, url, offline, now } = this.#options;
     return await openDownload({
       ...wanted,
       retries,
@@ -160,6 +160,7 @@ export class Upstream {
       received: observer.received,
       resumed: observer.resumed,
       open: this.#opener(repository, digest, wanted),
+      offline,
       now,
     });
   }
@@ -186,12 +187,12 @@ export class Upstream {
     endpoints: readonly Endpoint[],
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
-    const { retries, observer, now } = this.#options;
+    const { retries, observer, offline, now } = this.#options;
     const signal = AbortSignal.timeout(deadlineMs);
     const failover = new Failover(endpoints, asked, now);
     try {
       const untilMs = now() + deadlineMs;
-      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work));
+      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work), offline);
     } catch (error) {
       if (error instanceof UpstreamError) observer.failed(error);
       throw error;

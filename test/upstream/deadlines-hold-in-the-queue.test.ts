@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { UpstreamError } from '../../src/upstream/errors.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { destroyBody, readSmall, Transport } from '../../src/upstream/transport.ts';
 import { until } from '../helpers/waiting.ts';
 import { failureOf, serve } from './registry.ts';
@@ -17,6 +18,7 @@ t.test('a question that waits for a connection is given up when its asker is', a
     headersMs: 10_000,
     idleMs: 60_000,
     proxy: {},
+    offline: new OfflineSwitch(false),
   });
   t.teardown(() => transport.close());
   const send = (path: string, signal: AbortSignal) =>

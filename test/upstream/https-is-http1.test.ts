@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import t from 'tap';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { readSmall, Transport } from '../../src/upstream/transport.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
@@ -35,6 +36,7 @@ t.test('an upstream that offers HTTP/2 is spoken to in HTTP/1.1', { skip: !hasOp
     headersMs: 5_000,
     idleMs: 5_000,
     proxy: {},
+    offline: new OfflineSwitch(false),
   });
   t.teardown(async () => {
     await transport.close();
