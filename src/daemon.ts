@@ -16,11 +16,12 @@ import { Listings } from './mirror/listings.ts';
 import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Permission } from './mirror/permission.ts';
-import { type DiskHealth, observeRequests, observeStore } from './observers.ts';
+import { type DiskHealth, observeOffline, observeRequests, observeStore } from './observers.ts';
 import { Reloader } from './reload.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { StorageError } from './store/errors.ts';
+import { OfflineSwitch } from './upstream/offline-switch.ts';
 import { Upstreams } from './upstreams.ts';
 
 export interface Daemon {
@@ -56,7 +57,8 @@ export async function startDaemon(
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
   const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
-  const parts = assemble({ config, load, log, version, metrics, health, opened });
+  const offline = new OfflineSwitch(config.offline, observeOffline(log));
+  const parts = assemble({ config, load, log, version, metrics, health, opened, offline });
   const { registry, admin, control, stop, reloader } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
@@ -66,7 +68,7 @@ export async function startDaemon(
     await closeAll(parts, AbortSignal.abort());
     throw error;
   }
-  watchStore(metrics, opened, health);
+  watchStore(metrics, opened, health, offline);
   const background = runBackground({ ...parts, stop: stop.signal });
   return {
     status: parts.status,
@@ -87,6 +89,7 @@ interface Foundation {
   metrics: Metrics;
   health: DiskHealth;
   opened: DataDirectory;
+  offline: OfflineSwitch;
 }
 
 interface Parts extends Foundation {
@@ -103,12 +106,12 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened } = foundation;
+  const { config, log, version, metrics, health, opened, offline } = foundation;
   const now = Date.now;
-  const upstreams = new Upstreams(config, { metrics, log, now });
+  const upstreams = new Upstreams(config, { metrics, log, offline, now });
   const { table } = upstreams;
   const stop = new AbortController();
-  const mirror = makeMirror(opened, config, now);
+  const mirror = makeMirror(opened, offline, now);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -126,7 +129,7 @@ function assemble(foundation: Foundation): Parts {
       listen: addressUrl(registry.server),
       admin: addressUrl(admin),
       directory: config.storage.directory,
-      isOffline: () => config.offline,
+      isOffline: offline.isOffline,
       configuration: reloader,
       isWritable: () => health.isWritable,
       upstreams: table.all(),
@@ -140,6 +143,7 @@ function assemble(foundation: Foundation): Parts {
     images: () => listImages(opened.catalog, opened.store),
     verify: (reference: string | undefined) => verifier.start(reference),
     reload: () => reloader.reload(),
+    offline,
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
@@ -220,10 +224,13 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
   return new Verifier({ ...opened, upstreams: { named }, defaultUpstream });
 }
 
-function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, now: () => number) {
+function makeMirror(
+  { store, fills, catalog }: DataDirectory,
+  { isOffline }: OfflineSwitch,
+  now: () => number,
+) {
   const permission = new Permission(catalog, now);
   const cache = new ManifestCache(store, catalog);
-  const isOffline = (): boolean => config.offline;
   return {
     manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
     blobs: new Blobs({ store, fills, permission, isOffline, now }),
@@ -246,13 +253,19 @@ async function reasonsNotReady(
   return [lost, refusal, full].filter((reason) => reason !== undefined);
 }
 
-function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: DiskHealth): void {
+function watchStore(
+  metrics: Metrics,
+  { store, fills }: DataDirectory,
+  health: DiskHealth,
+  offline: OfflineSwitch,
+): void {
   metrics.watch({
     storeBytes: () => store.ledger.usedBytes,
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
     storeObjects: () => store.objects,
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
+    offline: offline.isOffline,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });

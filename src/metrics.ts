@@ -9,6 +9,7 @@ export interface Gauges {
   storeReservedBytes(): number;
   storeObjects(): number;
   storeWritable(): boolean;
+  offline(): boolean;
   fillsInFlight(): number;
   fillReaders(): number;
 }
@@ -197,6 +198,9 @@ export class Metrics {
     read('store_reserved_bytes', 'Bytes set aside for running downloads.', gauges.storeReservedBytes);
     read('store_objects', 'Blobs and manifests in the store.', gauges.storeObjects);
     read('store_writable', 'Whether the disk takes new content.', () => (gauges.storeWritable() ? 1 : 0));
+    read('offline', 'Whether nobody is asked, as the configuration or a command wants it.', () =>
+      gauges.offline() ? 1 : 0,
+    );
     read('fills_in_flight', 'Downloads that run.', gauges.fillsInFlight);
     read('fill_readers', 'Clients that read from running downloads.', gauges.fillReaders);
   }

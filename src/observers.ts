@@ -83,7 +83,7 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
     },
     resumed: () => metrics.fillResumes.inc(),
     failed: ({ reason, isFromMemory }) => {
-      if (!isFromMemory) metrics.upstreamFailures.inc({ upstream, reason });
+      if (!isFromMemory && reason !== 'offline') metrics.upstreamFailures.inc({ upstream, reason });
     },
     endpoint: (endpoint, state, failure) => {
       metrics.endpointUp.set({ upstream, endpoint }, state === 'down' ? 0 : 1);
@@ -94,6 +94,14 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
           'upstream is left alone for a while',
         );
     },
+  };
+}
+
+/** Said whenever it is turned while hubcap runs. */
+export function observeOffline(log: Logger): (isOffline: boolean) => void {
+  return (isOffline) => {
+    if (isOffline) log.warn('offline: nobody is asked, what is known is served whatever its age');
+    else log.info('online again: upstreams are asked');
   };
 }
 

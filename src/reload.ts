@@ -8,6 +8,7 @@ import type { RegistryServer } from './http/registry-server.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataDirectory } from './store/data-directory.ts';
+import type { OfflineSwitch } from './upstream/offline-switch.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface ReloaderParts {
@@ -18,6 +19,7 @@ export interface ReloaderParts {
   upstreams: Upstreams;
   registry: Pick<RegistryServer, 'limit'>;
   opened: Pick<DataDirectory, 'resize'>;
+  offline: Pick<OfflineSwitch, 'set'>;
   metrics: Metrics;
   log: Logger;
   now: () => number;
@@ -122,7 +124,7 @@ export class Reloader {
 
   /** All that can fail. @returns the rest: it happens at once, and cannot */
   async #prepare(next: Config): Promise<() => ReloadReport> {
-    const { upstreams, registry, opened, log, now } = this.#parts;
+    const { upstreams, registry, opened, offline, log, now } = this.#parts;
     const isBudgetNew = differing(BUDGET, this.#loaded, next).length > 0;
     const resize = isBudgetNew ? await opened.resize(next.storage) : undefined;
     const replace = upstreams.prepare(next);
@@ -132,6 +134,8 @@ export class Reloader {
       resize?.();
       registry.limit(next.http);
       log.level = next.log.level;
+      // What a command has turned stays so until the configuration says something else than it did.
+      if (next.offline !== this.#loaded.offline) offline.set(next.offline);
       this.#loaded = next;
       this.#loadedAtMs = now();
       return { ...changes, settings, needsRestart: this.needsRestart };

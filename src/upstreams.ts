@@ -4,11 +4,13 @@ import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { observeUpstream } from './observers.ts';
+import type { OfflineSwitch } from './upstream/offline-switch.ts';
 import { Upstream } from './upstream/upstream.ts';
 
 export interface UpstreamsContext {
   metrics: Metrics;
   log: Logger;
+  offline: OfflineSwitch;
   now: () => number;
 }
 
@@ -84,11 +86,12 @@ export class Upstreams {
   }
 
   #connect(upstream: UpstreamConfig, { proxy }: Config): Upstream {
-    const { metrics, log, now } = this.#context;
+    const { metrics, log, offline, now } = this.#context;
     const observed = observeUpstream(metrics, log, upstream.host);
     const client: Upstream = new Upstream({
       ...upstream,
       proxy,
+      offline,
       observer: {
         ...observed,
         // One that retires may find an address down that its successor finds up.

@@ -3,8 +3,10 @@ import { createServer, type Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
 import type { VerifyEvent } from '../store/verify.ts';
+import type { OfflineSwitch } from '../upstream/offline-switch.ts';
 import { type AdminRoutes, answerByRoute, json, lines, text } from './answers.ts';
-import type { ImageStatus, ReloadReport, Status } from './status.ts';
+import { RefusedError } from './refused-error.ts';
+import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
 export interface AdminServices {
@@ -15,6 +17,7 @@ export interface AdminServices {
   verify: (reference: string | undefined) => AsyncIterable<VerifyEvent>;
   /** @throws RefusedError where the configuration cannot be used */
   reload: () => Promise<ReloadReport>;
+  offline: OfflineSwitch;
   /** tries what serving needs; the reasons why it is not ready, empty where it is */
   notReady: () => Promise<string[]>;
   log: Logger;
@@ -64,6 +67,7 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
 
 const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
   '/v1/reload': { method: 'POST', answer: async ({ reload }) => json(200, await reload()) },
+  '/v1/offline': { method: 'POST', answer: ({ offline }, query) => json(200, turn(offline, query)) },
   '/v1/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
   '/v1/images': { method: 'GET', answer: ({ images }) => lines(images()) },
   '/v1/verify': {
@@ -71,3 +75,11 @@ const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
     answer: ({ verify }, query) => lines(verify(query.get('reference') ?? undefined)),
   },
 };
+
+/** @param query `state=on|off` */
+function turn(offline: OfflineSwitch, query: URLSearchParams): OfflineState {
+  const state = query.get('state');
+  if (state !== 'on' && state !== 'off') throw new RefusedError(400, 'say state=on or state=off');
+  const isChanged = offline.set(state === 'on');
+  return { isOffline: offline.isOffline(), isChanged };
+}

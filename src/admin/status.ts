@@ -66,6 +66,12 @@ export interface ReloadReport {
   needsRestart: string[];
 }
 
+export interface OfflineState {
+  isOffline: boolean;
+  /** whether it was the other way before */
+  isChanged: boolean;
+}
+
 export interface PlatformStatus {
   /** `linux/arm64/v8`; `unknown/unknown` for an attestation; undefined for an image that is no index */
   platform: string | undefined;

@@ -54,7 +54,7 @@ export class Blobs {
     try {
       return await this.#open(question);
     } catch (error) {
-      throw toRegistryError(keyOf(question, question.digest), error);
+      throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
     }
   }
 
@@ -73,7 +73,7 @@ export class Blobs {
         ? { outcome: 'stale', size }
         : { outcome: size === undefined ? 'miss' : 'hit', size: size ?? proof.size };
     } catch (error) {
-      throw toRegistryError(keyOf(question, question.digest), error);
+      throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
     }
   }
 

@@ -5,6 +5,7 @@ import { type Authorization, Authorizer } from './authorizer.ts';
 import type { EndpointState } from './circuit.ts';
 import { type CredentialSource, Credentials } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import type { OfflineSwitch } from './offline-switch.ts';
 import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
 import { isRedirect } from './redirects.ts';
 import type { TlsRules } from './tls.ts';
@@ -44,6 +45,7 @@ export interface UpstreamOptions {
   };
   retries: number;
   proxy: ProxyRules;
+  offline: OfflineSwitch;
   observer: UpstreamObserver;
   now: () => number;
 }
@@ -78,6 +80,7 @@ export class Asker {
       proxy: options.proxy,
       own: url,
       tls: options.tls,
+      offline: options.offline,
     });
     this.#authorizer = new Authorizer({
       address: url,
@@ -94,6 +97,8 @@ export class Asker {
 
   /** One question with its authorization; 401 is answered once, with something fresh. @throws UpstreamError */
   async ask(ask: Ask): Promise<Answer> {
+    const { offline, url } = this.#options;
+    offline.refuse(url.host); // a credential helper may ask somebody too
     this.#refuseWhileResting(ask);
     const offered = await this.#within(ask.signal, this.#authorizer.prepare(ask.repository));
     let answer = await this.#send(ask, offered);
@@ -101,6 +106,7 @@ export class Asker {
       await discardBody(answer);
       offered?.reject();
       const challenge = answer.header('www-authenticate');
+      offline.refuse(url.host);
       const fresh = await this.#within(ask.signal, this.#authorizer.challenged(ask.repository, challenge));
       answer = await this.#send(ask, fresh);
       if (answer.status === 401) fresh.reject();

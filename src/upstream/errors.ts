@@ -14,6 +14,7 @@ export type FailureReason =
   | 'bad-answer'
   | 'html'
   | 'redirect'
+  | 'offline'
   | 'stopped';
 
 export interface UpstreamErrorFacts {

@@ -3,6 +3,7 @@ import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import { type Ask, Asker, type UpstreamOptions } from './asker.ts';
 import { type Asked, Circuit, type EndpointState } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
+import { offlineFailure } from './offline-switch.ts';
 import { type Answer, discardBody } from './transport.ts';
 
 /** A client that can wait gives a probe this long to find the endpoint back, before it is told that it is away. */
@@ -35,6 +36,7 @@ export class Guard {
    * @returns undefined where it is to be asked
    */
   async refusal(asked: Asked): Promise<UpstreamError | undefined> {
+    if (this.#options.offline.isOffline()) return offlineFailure(this.#options.url.host);
     const probing = this.probeIfDue();
     if (probing && asked.patience === 'long') await untilOrLate(probing, PROBE_PATIENCE_MS);
     return this.#circuit.refusal(asked);
@@ -60,7 +62,7 @@ export class Guard {
    */
   probeIfDue(): Promise<void> | undefined {
     const due = this.#circuit.due();
-    if (!this.#probing && due) {
+    if (!this.#probing && due && !this.#options.offline.isOffline()) {
       this.#probing = this.#probe(due).finally(() => {
         this.#probing = undefined;
       });

@@ -2,6 +2,7 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { untilAborted } from './abort.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import { type OfflineSwitch, offlineFailure } from './offline-switch.ts';
 import { type TlsConnection, type TlsRules, tlsConnections } from './tls.ts';
 
 export interface ProxyRules {
@@ -22,6 +23,7 @@ export interface TransportOptions {
   /** the upstream's own address: its origin is the one that client certificates and leniency are for */
   own: URL;
   tls: TlsRules;
+  offline: OfflineSwitch;
 }
 
 /**
@@ -54,6 +56,7 @@ export class Transport {
   readonly #own: Lanes;
   readonly #others: Lanes;
   readonly #proxy: ProxyRules;
+  readonly #offline: OfflineSwitch;
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
@@ -62,12 +65,21 @@ export class Transport {
     this.#others = makeLanes(options, others);
     this.#own = own === others ? this.#others : makeLanes(options, own);
     this.#proxy = options.proxy;
+    this.#offline = options.offline;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }
 
-  /** @throws UpstreamError with the reason why there is no answer */
+  /**
+   * All that hubcap asks of anybody goes through here: offline, nothing does.
+   * @throws UpstreamError with the reason why there is no answer
+   */
   async send(question: Question): Promise<Answer> {
-    const { method, url, headers, body, signal, lane } = question;
+    const { method, url, headers, body, lane } = question;
+    this.#offline.refuse(url.host);
+    // What is queued would be dialled later. It covers the head alone: a body on its way may end.
+    const given = new AbortController();
+    const keep = this.#offline.whenOffline(() => given.abort(offlineFailure(url.host)));
+    const signal = AbortSignal.any([question.signal, given.signal]);
     try {
       const asked = request(url, {
         dispatcher: this.#way(url, lane),
@@ -87,6 +99,8 @@ export class Transport {
       };
     } catch (error) {
       throw transportFailure(url.host, error);
+    } finally {
+      keep();
     }
   }
 

@@ -164,7 +164,7 @@ export class Upstream {
    * @returns undefined where the repository does not hold it
    */
   async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
-    const { retries, timeouts, observer, url, now } = this.#options;
+    const { retries, timeouts, observer, url, offline, now } = this.#options;
     const end = this.#inFlight.begin();
     try {
       const download = await openDownload({
@@ -176,6 +176,7 @@ export class Upstream {
         received: observer.received,
         resumed: observer.resumed,
         open: this.#latestOpener(repository, digest, wanted),
+        offline,
         now,
       });
       if (!download) end();
@@ -223,13 +224,13 @@ export class Upstream {
     endpoints: readonly Endpoint[],
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
-    const { retries, observer, now } = this.#options;
+    const { retries, observer, offline, now } = this.#options;
     const end = this.#inFlight.begin();
     const signal = AbortSignal.timeout(deadlineMs);
     const failover = new Failover(endpoints, asked, now);
     try {
       const untilMs = now() + deadlineMs;
-      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work));
+      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work), offline);
     } catch (error) {
       if (error instanceof UpstreamError) observer.failed(error);
       throw error;

@@ -5,6 +5,7 @@ import { Manifests } from '../../src/mirror/manifests.ts';
 import { Permission } from '../../src/mirror/permission.ts';
 import { parseReference, parseRepository } from '../../src/oci/reference.ts';
 import { openDataDirectory } from '../../src/store/data-directory.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { imageOf, MIB } from '../helpers/content.ts';
 import { makeDirectory } from '../helpers/mirror.ts';
@@ -44,7 +45,9 @@ async function start(t: Test) {
     endpoint: ignore,
   };
   const url = new URL(registry.url);
-  const client = new Upstream({ ...upstreamDefaults, retries: 0, host, url, proxy: {}, observer, now });
+  const offline = new OfflineSwitch(false);
+  const settings = { ...upstreamDefaults, retries: 0, host, url, proxy: {} };
+  const client = new Upstream({ ...settings, offline, observer, now });
   t.teardown(() => client.close());
   const { catalog } = opened;
   const manifests = new Manifests({

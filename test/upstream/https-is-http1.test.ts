@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import t from 'tap';
 import { upstreamDefaults } from '../../src/config/presets.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { readSmall, Transport } from '../../src/upstream/transport.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
@@ -39,6 +40,7 @@ t.test('an upstream that offers HTTP/2 is spoken to in HTTP/1.1', { skip: !hasOp
     proxy: {},
     own: url,
     tls: upstreamDefaults.tls,
+    offline: new OfflineSwitch(false),
   });
   t.teardown(async () => {
     await transport.close();

@@ -11,6 +11,7 @@ import { UpstreamTable } from '../../../src/mirror/mirrored-upstream.ts';
 import { Permission } from '../../../src/mirror/permission.ts';
 import { resumePartials } from '../../../src/mirror/resume-partials.ts';
 import { type DataDirectory, openDataDirectory } from '../../../src/store/data-directory.ts';
+import { OfflineSwitch } from '../../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { diskError, watchDisk } from '../disk-calls.ts';
 import { makeGate, until } from '../waiting.ts';
@@ -123,7 +124,8 @@ function makeUpstream(url: URL): Upstream {
     endpoint: none,
   };
   const options = { ...upstreamDefaults, host: HOST, url, retries: 1, proxy: {}, observer, now: Date.now };
-  return new Upstream({ ...options, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
+  const offline = new OfflineSwitch(false);
+  return new Upstream({ ...options, offline, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
 }
 
 /** A disk that can stop between two calls: what is done is done, and nothing more is. */
