@@ -7,6 +7,7 @@ import { type Authorization, Authorizer } from './authorizer.ts';
 import type { EndpointState } from './circuit.ts';
 import type { CredentialSource } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import type { OfflineSwitch } from './offline-switch.ts';
 import {
   type LimitKind,
   limitOf,
@@ -15,6 +16,7 @@ import {
   pullsRestMs,
   type RateLimit,
 } from './rate-limit.ts';
+import type { TlsRules } from './tls.ts';
 import { Tokens } from './tokens.ts';
 import { type Answer, discardBody, type Lane, type ProxyRules, readSmall, Transport } from './transport.ts';
 
@@ -40,6 +42,7 @@ export interface UpstreamOptions {
   url: URL;
   realms: readonly string[];
   credentials: readonly CredentialSource[];
+  tls: TlsRules;
   connections: number;
   timeouts: {
     connectMs: number;
@@ -53,6 +56,7 @@ export interface UpstreamOptions {
   proxy: ProxyRules;
   /** pulls of each account that are kept for what clients wait for; none where it is left out */
   reserve?: Reserve;
+  offline: OfflineSwitch;
   observer: UpstreamObserver;
   now: () => number;
   /** 0 … 1; where it is left out, `Math.random` */
@@ -88,6 +92,9 @@ export class Asker {
       ...options.timeouts,
       connections: options.connections,
       proxy: options.proxy,
+      own: url,
+      tls: options.tls,
+      offline: options.offline,
     });
     this.#accounts = new Accounts({ ...options, reserve, random });
     this.#authorizer = new Authorizer({
@@ -142,12 +149,15 @@ export class Asker {
 
   async #askAs(account: Account, ask: Ask): Promise<Answer> {
     const { repository, signal } = ask;
+    const { offline, url } = this.#options;
+    offline.refuse(url.host); // a credential helper may ask somebody too
     const offered = await this.#within(signal, this.#authorizer.prepare(repository, account));
     let answer = await this.#send(ask, account, offered);
     if (answer.status === 401) {
       await discardBody(answer);
       offered?.reject();
       const challenge = answer.header('www-authenticate');
+      offline.refuse(url.host);
       const answering = this.#authorizer.challenged(repository, challenge, account, offered);
       const fresh = await this.#within(signal, answering);
       answer = await this.#send(ask, account, fresh);

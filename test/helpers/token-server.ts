@@ -1,6 +1,7 @@
 /** Owns a token server for tests: counts, remembers what credentials it was shown, issues tokens that can end. */
+import type { TlsOptions } from 'node:tls';
 import type { Test } from 'tap';
-import { type PersonaServer, startPersonaServer } from './persona-server.ts';
+import { type Answer, type Asked, type PersonaServer, startPersonaServer } from './persona-server.ts';
 
 export interface TokenServer extends PersonaServer {
   /** `expires_in` of the next tokens; undefined leaves it out */
@@ -26,6 +27,7 @@ export interface TokenServerOptions {
   /** strangers are given a token for the others as well, as at the Hub; it opens nothing */
   isGenerous?: boolean;
   refreshToken?: string;
+  tls?: TlsOptions;
 }
 
 export async function startTokenServer(t: Test, options: TokenServerOptions = {}): Promise<TokenServer> {
@@ -35,7 +37,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
   const basic =
     options.login &&
     `Basic ${Buffer.from(`${options.login.username}:${options.login.password}`).toString('base64')}`;
-  const server = await startPersonaServer(t, (asked) => {
+  const plain = (asked: Asked): Answer => {
     const { method, headers, query, form } = asked;
     if (headers.authorization !== undefined) shown.push(headers.authorization);
     for (const [name, value] of form) shown.push(`${name}=${value}`);
@@ -63,7 +65,8 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
       headers: { 'content-type': 'application/json' },
       body: Buffer.from(JSON.stringify(answer)),
     };
-  });
+  };
+  const server = await startPersonaServer(t, plain, options.tls);
   const self: TokenServer = Object.assign(Object.create(server) as PersonaServer, {
     lifeS: 300 as number | undefined,
     fields: ['token', 'access_token'] as ('token' | 'access_token')[],
