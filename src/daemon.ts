@@ -16,7 +16,7 @@ import { Listings } from './mirror/listings.ts';
 import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Permission } from './mirror/permission.ts';
-import { type DiskHealth, observeOffline, observeRequests, observeStore } from './observers.ts';
+import { type DiskHealth, observeOffline, observeRequests, observeStore, restsOf } from './observers.ts';
 import { Reloader } from './reload.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
@@ -110,6 +110,7 @@ function assemble(foundation: Foundation): Parts {
   const now = Date.now;
   const upstreams = new Upstreams(config, { metrics, log, offline, now });
   const { table } = upstreams;
+  metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
   const mirror = makeMirror(opened, offline, now);
   const registry = createRegistryServer({

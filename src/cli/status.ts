@@ -1,6 +1,6 @@
 /** `hubcap status`: what the daemon does now. */
 import type { Argv, CommandModule } from 'yargs';
-import type { Status } from '../admin/status.ts';
+import type { AccountStatus, Status } from '../admin/status.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
@@ -49,14 +49,13 @@ function describe({
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
     ...describeConfiguration(configuration),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
-    ...upstreams.flatMap(({ host, url, isDefault, endpoints, rateLimit }) => {
-      const left =
-        rateLimit?.remaining === undefined
-          ? ''
-          : `, ${rateLimit.remaining} of ${rateLimit.limit ?? '?'} pulls left`;
+    ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
+      const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
+      const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
       return [
-        `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`,
+        upstream,
         ...endpoints.flatMap((endpoint) => describeEndpoint(endpoint, url)),
+        ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
       ];
     }),
     ...fills.map(({ digest, size, bytes, readers }) => {
@@ -83,4 +82,18 @@ function describeEndpoint(
   const warning = isInsecure ? [`          ${url} is INSECURE: whoever answers there is believed`] : [];
   if (state !== 'up') return [`          ${url} is ${state}: ${message}`, ...warning];
   return url === registry ? warning : [`          by way of ${url}`, ...warning];
+}
+
+/** Who asks without a login and was never counted is not worth a line. */
+function isTelling({ account, remaining, restingUntil, rejectedUntil }: AccountStatus): boolean {
+  return (
+    [remaining, restingUntil, rejectedUntil].some((fact) => fact !== undefined) || account !== 'anonymous'
+  );
+}
+
+function said({ account, limit, remaining, restingUntil, rejectedUntil }: AccountStatus): string {
+  const left = remaining === undefined ? '' : `, ${remaining} of ${limit ?? '?'} pulls left`;
+  const rests = restingUntil === undefined ? '' : `, pulls nothing until ${restingUntil}`;
+  const rejected = rejectedUntil === undefined ? '' : `, LOGIN REFUSED, not tried until ${rejectedUntil}`;
+  return `${account}${left}${rests}${rejected}`;
 }

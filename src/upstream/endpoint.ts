@@ -3,6 +3,7 @@ import { algorithmOf, type Digest, digestOf, parseDigest } from '../oci/digest.t
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import type { Repository } from '../oci/reference.ts';
+import type { AccountState } from './account.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
@@ -47,22 +48,38 @@ export class Endpoint {
   /** the registry itself: its "no such thing" is believed, a mirror's is not */
   readonly isAuthority: boolean;
   readonly #guard: Guard;
-  readonly #stranger: Asker;
+  /** who is asked without a certificate where hubcap has one */
+  readonly #stranger: Asker | undefined;
   readonly #options: UpstreamOptions;
 
   constructor(options: UpstreamOptions, isAuthority: boolean) {
     this.address = options.url;
     this.isAuthority = isAuthority;
     this.#options = options;
-    this.#guard = new Guard(options);
+    const { observer } = options;
+    const named: UpstreamOptions = {
+      ...options,
+      observer: {
+        ...observer,
+        rateLimit: (limit, account) => observer.rateLimit(limit, this.#nameOf(account)),
+      },
+    };
+    this.#guard = new Guard(named);
     // A client certificate opens what is not for everybody, as a password does.
-    this.#stranger = hasIdentity(options)
-      ? new Asker({ ...options, credentials: [], tls: withoutIdentity(options.tls) })
-      : this.asker;
+    this.#stranger =
+      options.tls.cert === undefined
+        ? undefined
+        : new Asker({ ...named, credentials: [], tls: withoutIdentity(options.tls) });
   }
 
-  get asker(): Asker {
-    return this.#guard.asker;
+  /** who may ask here; at a mirror they are named with its host */
+  get accounts(): AccountState[] {
+    return this.#guard.asker.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
+  }
+
+  /** until when nothing is asked: the limit on the requests of this address was met */
+  get restingUntilMs(): number | undefined {
+    return this.#guard.asker.restingUntilMs;
   }
 
   /** whoever answers there is believed */
@@ -144,7 +161,8 @@ export class Endpoint {
   ): Promise<'public' | 'private' | 'absent'> {
     const headers = { accept: MANIFEST_ACCEPT };
     try {
-      const answer = await this.#stranger.ask({ kind, method: 'HEAD', repository, path, headers, ...manner });
+      const ask: Ask = { kind, method: 'HEAD', repository, path, headers, isAnonymous: true, ...manner };
+      const answer = await (this.#stranger ?? this.#guard).ask(ask);
       await discardBody(answer);
       return answer.status === 404 ? 'absent' : 'public';
     } catch (error) {
@@ -184,7 +202,11 @@ export class Endpoint {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await Promise.all([this.asker.transport.close(), this.#stranger.transport.close()]);
+    await Promise.all([this.#guard.asker.transport.close(), this.#stranger?.transport.close()]);
+  }
+
+  #nameOf(account: string): string {
+    return this.isAuthority ? account : `${account}@${this.address.host}`;
   }
 
   async #askManifest(
@@ -219,7 +241,7 @@ export class Endpoint {
     answer: Answer,
     question: { method: 'GET' | 'HEAD'; headers: Record<string, string> } & Manner,
   ): Promise<Answer> {
-    return await followRedirects(this.asker.transport, this.address, answer, question);
+    return await followRedirects(this.#guard.asker.transport, this.address, answer, question);
   }
 
   /** 404 is absence; another answer that got this far is none that a registry gives. */
@@ -245,7 +267,7 @@ export class Endpoint {
 
 /** Whether an address is asked as somebody: then not all that it gives is for everybody. */
 export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
-  return credentials.length > 0 || tls.cert !== undefined;
+  return credentials.some(({ kind }) => kind !== 'anonymous') || tls.cert !== undefined;
 }
 
 function isHtml(answer: Answer): boolean {

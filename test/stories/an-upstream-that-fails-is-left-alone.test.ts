@@ -39,25 +39,26 @@ t.test('a silent upstream is waited for once; then known tags are stale at once'
   const gate = makeGate();
   t.teardown(gate.open);
   registry.act(silent(gate.opened));
-  const before = registry.asked.length;
+  const asked = () => registry.asked.filter(manifests).length;
+  const before = asked();
   for (const tag of TAGS) {
     const answer = await mirror.manifest(pathOf(tag));
     t.equal(answer.status, 200);
     t.match(answer.headers, { 'cache-status': /stale/, warning: /^299/ }, tag);
   }
-  t.equal(registry.asked.length - before, 1, 'it was asked for the first of them alone');
+  t.equal(asked() - before, 1, 'it was asked for the first of them alone');
   t.match(mirror.status().upstreams[0]?.endpoints, [{ state: 'slow', reason: 'timeout' }]);
 
   const unknown = await mirror.manifest(pathOf('unknown'));
-  t.equal(unknown.status, 504, 'who has nothing else is let through, and finds it down');
-  t.equal(registry.asked.length - before, 2);
+  t.equal(unknown.status, 504, 'who has nothing else waits for what is found out, or finds out');
+  const found = asked();
   for (const path of [pathOf('unknown'), pathOf('other'), pathOf('1', 'team/new')]) {
     const refused = await mirror.manifest(path);
     t.equal(refused.status, 504);
     t.ok(Number(refused.headers['retry-after']) > 100, 'when it is tried again');
     t.match(ociErrorOf(refused), { code: 'UNAVAILABLE', message: /did not answer in time/ });
   }
-  t.equal(registry.asked.length - before, 2, 'nobody was asked any more');
+  t.equal(asked(), found, 'nobody was asked any more');
   t.equal(await mirror.metric('hubcap_upstream_endpoint_up'), 0);
   t.ok((await mirror.metric('hubcap_upstream_failures_total', 'reason="timeout"')) > 0);
   t.ok(mirror.logs.some((line) => /left alone/.test(line) && /"reason":"timeout"/.test(line)));
@@ -112,10 +113,13 @@ t.test('it starts while every upstream is down, and serves what it knows', async
 });
 
 t.test('one image that upstream fails at does not stand for the others', async (t) => {
-  for (const persona of [failing(500), htmlWith200()]) {
+  for (const persona of [failing(500), htmlWith200(), failingConnection()]) {
     const { registry, mirror } = await start(t);
     registry.act(only(({ path }) => path.includes('/manifests/1'), persona));
-    for (let n = 0; n < 3; n++) t.equal((await mirror.manifest(pathOf('1'))).status, 502);
+    for (let n = 0; n < 3; n++) {
+      t.match((await mirror.manifest(pathOf('1'))).status, /50[23]/);
+      await until('its base was looked at', () => mirror.status().upstreams[0]?.endpoints[0]?.state === 'up');
+    }
     t.equal(registry.count('GET', '/manifests/1'), 1, 'the answer was remembered');
     t.equal((await mirror.manifest(pathOf('2'))).status, 200);
     t.match(mirror.status().upstreams[0]?.endpoints, [{ state: 'up' }]);
