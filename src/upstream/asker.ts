@@ -54,9 +54,9 @@ export interface UpstreamOptions {
   };
   retries: number;
   proxy: ProxyRules;
+  offline: OfflineSwitch;
   /** pulls of each account that are kept for what clients wait for; none where it is left out */
   reserve?: Reserve;
-  offline: OfflineSwitch;
   observer: UpstreamObserver;
   now: () => number;
   /** 0 … 1; where it is left out, `Math.random` */
@@ -121,9 +121,11 @@ export class Asker {
    * @throws UpstreamError
    */
   async ask(ask: Ask): Promise<Answer> {
+    const { offline, url } = this.#options;
     const tried = new Set<Account>();
     let failure: UpstreamError | undefined;
     for (;;) {
+      offline.refuse(url.host); // a credential helper may ask somebody too
       this.#refuseWhileResting();
       const account = await this.#choose(ask, tried, failure);
       try {
@@ -149,15 +151,13 @@ export class Asker {
 
   async #askAs(account: Account, ask: Ask): Promise<Answer> {
     const { repository, signal } = ask;
-    const { offline, url } = this.#options;
-    offline.refuse(url.host); // a credential helper may ask somebody too
     const offered = await this.#within(signal, this.#authorizer.prepare(repository, account));
     let answer = await this.#send(ask, account, offered);
     if (answer.status === 401) {
       await discardBody(answer);
       offered?.reject();
       const challenge = answer.header('www-authenticate');
-      offline.refuse(url.host);
+      this.#options.offline.refuse(this.#options.url.host);
       const answering = this.#authorizer.challenged(repository, challenge, account, offered);
       const fresh = await this.#within(signal, answering);
       answer = await this.#send(ask, account, fresh);

@@ -98,7 +98,7 @@ export class Guard {
       this.#watching(() => this.#circuit.found(now() - startMs));
     } catch (error) {
       const failure = transportFailure(url.host, error);
-      if (failure.reason === 'stopped') return;
+      if (failure.reason === 'stopped' || failure.reason === 'offline') return;
       const isAlive = SIGNS_OF_LIFE.has(failure.reason);
       this.#watching(() =>
         isAlive ? this.#circuit.found(now() - startMs) : this.#circuit.notFound(failure),
