@@ -52,6 +52,8 @@ export class Account {
   #absentUntilMs = 0;
   #counted: (RateLimit & { atMs: number }) | undefined;
   #rejection: UpstreamError | undefined;
+  #isAccepted = false;
+  #showing: Promise<void> | undefined;
   /** pull limits met since something was pulled */
   #refusals = 0;
 
@@ -103,10 +105,33 @@ export class Account {
     return login;
   }
 
+  /**
+   * Shows its login to a token server. One that was not accepted yet is shown by one of those who ask at once: the
+   * others wait for what becomes of it, since one that is wrong too often locks an account.
+   */
+  async show<T>(ask: () => Promise<T>): Promise<T> {
+    if (!this.#isAccepted) await this.#showing;
+    const { rejection } = this;
+    if (rejection) throw rejection;
+    if (this.#isAccepted) return await ask();
+    const asked = ask();
+    const settled = asked.then(
+      () => {
+        this.#isAccepted = true;
+      },
+      () => undefined, // told to whoever asked
+    );
+    this.#showing ??= settled.finally(() => {
+      this.#showing = undefined;
+    });
+    return await asked;
+  }
+
   /** Its login is not shown again for a while, and read afresh then. */
   reject(error: UpstreamError): void {
     this.#options.credentials.forget();
     this.#rejection = error;
+    this.#isAccepted = false;
     this.rejected.begin();
   }
 
@@ -148,6 +173,11 @@ export class Account {
     const { atMs, ...limit } = this.#counted;
     const isOver = limit.windowS !== undefined && this.#options.now() >= atMs + limit.windowS * 1000;
     return isOver ? undefined : limit;
+  }
+
+  /** when upstream last counted its pulls; 0 where it never did */
+  get countedAtMs(): number {
+    return this.#counted?.atMs ?? 0;
   }
 
   /** pulls that it has left; what was never counted is full */

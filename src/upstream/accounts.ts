@@ -22,6 +22,8 @@ export interface Errand {
   repository: Repository;
   /** it counts against a pull limit: a manifest by GET */
   isPull: boolean;
+  /** its answer may tell what is left: a manifest by GET or HEAD */
+  isCounted: boolean;
   /** no client waits for it: the reserve is not spent on it */
   isBackground: boolean;
   /** it is asked as somebody without credentials */
@@ -134,6 +136,7 @@ export class Accounts {
     const able = welcome.filter((account) => !errand.isPull || this.#pullsAfterMs(account, errand) === 0);
     const [first] = able;
     if (!first || errand.isAnonymous) return first;
+    if (errand.isCounted && able.every(({ pulls }) => pulls.leftMs > 0)) return longestUncounted(able, first);
     const most = able.reduce((best, account) => (account.left > best.left ? account : best), first);
     if (this.#current && able.includes(this.#current)) {
       if (!hasClearlyMore(most, this.#current)) return this.#current;
@@ -192,6 +195,11 @@ export class Accounts {
     const { host } = this.#options.url;
     return new UpstreamError(`${host}: no account may ask`, { reason: 'denied', host });
   }
+}
+
+/** While nobody may pull, the questions that cost nothing go round: any of them may find that a limit has lifted. */
+function longestUncounted(accounts: readonly Account[], first: Account): Account {
+  return accounts.reduce((best, account) => (account.countedAtMs < best.countedAtMs ? account : best), first);
 }
 
 /** Whom upstream has not counted yet is taken to have what the current one has when it is full. */

@@ -112,7 +112,7 @@ export class Asker {
       } catch (error) {
         this.#accounts.leave(account);
         if (!(error instanceof UpstreamError) || !isAboutAccount(error)) throw error;
-        if (error.reason === 'denied') account.deny(ask.repository);
+        if (error.reason === 'denied' && !account.rejection) account.deny(ask.repository);
         tried.add(account);
         failure = error;
       }
@@ -233,7 +233,8 @@ const MAX_EXCUSE_BYTES = 16 * 1024;
 
 /** HEAD does not count against a pull limit, nor do blobs. */
 function errandOf({ kind, method, repository, isBackground = false, isAnonymous = false }: Ask): Errand {
-  return { repository, isPull: kind === 'manifest' && method === 'GET', isBackground, isAnonymous };
+  const isCounted = kind === 'manifest';
+  return { repository, isPull: isCounted && method === 'GET', isCounted, isBackground, isAnonymous };
 }
 
 /** Another account may be given what this one was not. */

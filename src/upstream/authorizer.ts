@@ -105,10 +105,12 @@ export class Authorizer {
       login,
       holder: account.id,
     };
-    const token = await tokens.get(question).catch((error: unknown) => {
-      if (error instanceof UpstreamError && isRefusedLogin(question, error)) account.reject(error);
-      throw error;
-    });
+    const ask = (): Promise<string> =>
+      tokens.get(question).catch((error: unknown) => {
+        if (error instanceof UpstreamError && isRefusedLogin(question, error)) account.reject(error);
+        throw error;
+      });
+    const token = await (login ? account.show(ask) : ask());
     return {
       header: `Bearer ${token}`,
       reject: () => tokens.reject(question, token),

@@ -14,6 +14,8 @@ export interface TokenServer extends PersonaServer {
   /** `Authorization` headers and form fields that it was shown */
   readonly shown: readonly string[];
   isValid(token: string, scope: string): boolean;
+  /** the user name that was shown for a token; `anonymous` where none was */
+  holderOf(token: string): string;
   /** ends every token that was issued so far */
   revokeAll(): void;
 }
@@ -21,6 +23,10 @@ export interface TokenServer extends PersonaServer {
 export interface TokenServerOptions {
   /** who may have tokens; everybody where it is left out */
   login?: { username: string; password: string };
+  /** others who may */
+  logins?: { username: string; password: string }[];
+  /** whether who shows nothing may have tokens although there are logins */
+  letsStrangersIn?: boolean;
   refreshToken?: string;
 }
 
@@ -28,9 +34,14 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
   const issued: string[] = [];
   const shown: string[] = [];
   const valid = new Map<string, string>();
-  const basic =
-    options.login &&
-    `Basic ${Buffer.from(`${options.login.username}:${options.login.password}`).toString('base64')}`;
+  const holders = new Map<string, string>();
+  const logins = new Map(
+    [options.login ?? [], options.logins ?? []].flat().map(({ username, password }) => {
+      return [`Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`, username];
+    }),
+  );
+  const isOpen = logins.size === 0;
+  if (isOpen || options.letsStrangersIn) logins.set('', 'anonymous');
   const server = await startPersonaServer(t, (asked) => {
     const { method, headers, query, form } = asked;
     if (headers.authorization !== undefined) shown.push(headers.authorization);
@@ -38,7 +49,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     if (method === 'GET' && !self.speaksGet) return { status: 405 };
     const isLetIn =
       method === 'GET'
-        ? basic === undefined || headers.authorization === basic
+        ? isOpen || logins.has(headers.authorization ?? '')
         : form.get('grant_type') === 'refresh_token'
           ? form.get('refresh_token') === options.refreshToken
           : form.get('username') === options.login?.username &&
@@ -46,6 +57,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     if (!isLetIn) return { status: 401 };
     const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
     issued.push(token);
+    holders.set(token, logins.get(headers.authorization ?? '') ?? 'anonymous');
     valid.set(token, (method === 'GET' ? query : form).get('scope') ?? '');
     const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
     if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
@@ -62,6 +74,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     issued,
     shown,
     isValid: (token: string, scope: string) => valid.get(token) === scope,
+    holderOf: (token: string) => holders.get(token) ?? 'anonymous',
     revokeAll: () => valid.clear(),
   });
   return self;
