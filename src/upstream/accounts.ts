@@ -5,6 +5,7 @@ import { type CredentialSource, Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Rest } from './rest.ts';
+import { throttled } from './throttling.ts';
 
 export interface AccountsOptions {
   /** the name that clients use */
@@ -162,8 +163,8 @@ export class Accounts {
   }
 
   #pullsAfterMs(account: Account, { isBackground }: Errand): number {
-    const reservedMs = isBackground ? account.inReserveMs(this.#options.reserve) : undefined;
-    return Math.max(account.pulls.leftMs, reservedMs ?? 0);
+    const reservedMs = isBackground ? account.inReserveMs(this.#options.reserve) : 0;
+    return Math.max(account.pulls.leftMs, reservedMs);
   }
 
   async #isReady(account: Account): Promise<boolean> {
@@ -183,10 +184,7 @@ export class Accounts {
     if (waits.length > 0) {
       const isLimit = resting.every(({ pulls }) => pulls.leftMs > 0);
       const why = isLimit ? 'allows no more pulls for now' : 'has few pulls left: they are kept for clients';
-      const retryAfterMs = Math.min(...waits);
-      return new UpstreamError(`${host} ${why}`, {
-        ...{ reason: 'throttled', limit: 'pulls', host, status: 429, retryAfterMs },
-      });
+      return throttled(`${host} ${why}`, host, 'pulls', Math.min(...waits));
     }
     return errand.isAnonymous ? undefined : this.#present().find(({ rejection }) => rejection)?.rejection;
   }

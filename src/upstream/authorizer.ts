@@ -36,12 +36,13 @@ export class Authorizer {
     this.#options = options;
   }
 
-  /** @returns what to send along, undefined while upstream has made no challenge */
+  /** @returns what to send along, undefined while upstream has made no challenge, or none that the account can answer */
   async prepare(repository: Repository, account: Account): Promise<Authorization | undefined> {
-    const own = this.#challenges.get(repository);
-    if (own) return await this.#answer(own, repository, account);
     const general = this.#latest?.scheme === 'bearer' ? { ...this.#latest, scope: undefined } : this.#latest;
-    return general && (await this.#answer(general, repository, account));
+    const challenge = this.#challenges.get(repository) ?? general;
+    // A registry that wants a password for one thing may give another to everybody.
+    if (!challenge || (challenge.scheme === 'basic' && !(await account.open()))) return undefined;
+    return await this.#answer(challenge, repository, account);
   }
 
   /**
