@@ -110,20 +110,18 @@ export class Account {
    * others wait for what becomes of it, since one that is wrong too often locks an account.
    */
   async show<T>(ask: () => Promise<T>): Promise<T> {
-    if (!this.#isAccepted) await this.#showing;
-    const { rejection } = this;
-    if (rejection) throw rejection;
     if (this.#isAccepted) return await ask();
+    if (this.#showing) {
+      await this.#showing;
+      if (this.rejection) throw this.rejection;
+      return await ask();
+    }
     const asked = ask();
-    const settled = asked.then(
-      () => {
-        this.#isAccepted = true;
-      },
-      () => undefined, // told to whoever asked
-    );
-    this.#showing ??= settled.finally(() => {
+    const settle = (isAccepted: boolean) => (): void => {
+      this.#isAccepted = isAccepted;
       this.#showing = undefined;
-    });
+    };
+    this.#showing = asked.then(settle(true), settle(false)); // why not, is told to whoever asked
     return await asked;
   }
 
