@@ -43,6 +43,8 @@ type Question = Asked & { deadlineMs: number };
 export class Upstream {
   readonly host: string;
   readonly address: URL;
+  /** whether it is asked with credentials: then not all that it gives is for everybody */
+  readonly hasCredentials: boolean;
   readonly #options: UpstreamSettings;
   readonly #authority: Endpoint;
   readonly #endpoints: readonly Endpoint[];
@@ -50,6 +52,7 @@ export class Upstream {
   constructor(options: UpstreamSettings) {
     this.host = options.host;
     this.address = options.url;
+    this.hasCredentials = [options, ...options.mirrors].some(({ credentials }) => credentials.length > 0);
     this.#options = options;
     this.#authority = new Endpoint(options, true);
     const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
@@ -59,11 +62,6 @@ export class Upstream {
   /** what upstream last said about its limits */
   get rateLimit(): RateLimit | undefined {
     return this.#authority.asker.rateLimit;
-  }
-
-  /** whether it is asked with credentials: then not all that it gives is for everybody */
-  get hasCredentials(): boolean {
-    return [this.#options, ...this.#options.mirrors].some(({ credentials }) => credentials.length > 0);
   }
 
   /** in the order in which they are asked */
