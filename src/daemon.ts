@@ -18,7 +18,7 @@ import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
 import { Visibility } from './mirror/visibility.ts';
-import { type DiskHealth, observeRequests, observeStore, observeUpstream } from './observers.ts';
+import { type DiskHealth, observeRequests, observeStore, observeUpstream, restsOf } from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { StorageError } from './store/errors.ts';
@@ -102,6 +102,7 @@ function assemble(foundation: Foundation): Parts {
     makeUpstream(upstream, config, metrics, log, now),
   );
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
+  metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
   const mirror = makeMirror(opened, config, log, now);
   const registry = createRegistryServer({

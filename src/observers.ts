@@ -2,7 +2,8 @@
 import { performance } from 'node:perf_hooks';
 import type { Exchange } from './http/exchange.ts';
 import type { Logger } from './log.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics, UpstreamRest } from './metrics.ts';
+import type { MirroredUpstream } from './mirror/mirrored-upstream.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { UpstreamObserver } from './upstream/asker.ts';
 import type { FailureReason } from './upstream/errors.ts';
@@ -77,10 +78,9 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
     },
     received: (count) => bytes.inc(count),
     token: (result) => metrics.tokens.inc({ upstream, result }),
-    rateLimit: ({ limit, remaining }) => {
-      if (limit !== undefined) metrics.rateLimitLimit.set({ upstream, account: 'default' }, limit);
-      if (remaining !== undefined)
-        metrics.rateLimitRemaining.set({ upstream, account: 'default' }, remaining);
+    rateLimit: ({ limit, remaining }, account) => {
+      if (limit !== undefined) metrics.rateLimitLimit.set({ upstream, account }, limit);
+      if (remaining !== undefined) metrics.rateLimitRemaining.set({ upstream, account }, remaining);
     },
     resumed: () => metrics.fillResumes.inc(),
     failed: ({ reason, isFromMemory }) => {
@@ -110,6 +110,21 @@ const OUTAGES: ReadonlySet<FailureReason> = new Set([
   'server-error',
   'html',
 ]);
+/** What is not asked of the upstreams now, for the metrics. */
+export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number): Generator<UpstreamRest> {
+  for (const { host: upstream, client } of upstreams) {
+    const { restingUntilMs, accounts } = client;
+    const rests = [
+      { account: '', reason: 'requests' as const, untilMs: restingUntilMs },
+      ...accounts.flatMap(({ account, ...rest }) => [
+        { account, reason: 'pulls' as const, untilMs: rest.restingUntilMs },
+        { account, reason: 'rejected' as const, untilMs: rest.rejectedUntilMs },
+      ]),
+    ];
+    for (const { untilMs, ...labels } of rests)
+      if (untilMs !== undefined) yield { upstream, ...labels, seconds: Math.max(0, untilMs - nowMs) / 1000 };
+  }
+}
 
 /** One line and one count per request. */
 export function observeRequests(metrics: Metrics, general: Logger) {

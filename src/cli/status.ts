@@ -1,6 +1,6 @@
 /** `hubcap status`: what the daemon does now. */
 import type { Argv, CommandModule } from 'yargs';
-import type { Status } from '../admin/status.ts';
+import type { AccountStatus, Status } from '../admin/status.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
@@ -47,14 +47,13 @@ function describe({
     `hubcap ${version}  ${running}${isOffline ? ', offline' : ''}`,
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
-    ...upstreams.flatMap(({ host, url, isDefault, endpoints, rateLimit }) => {
-      const left =
-        rateLimit?.remaining === undefined
-          ? ''
-          : `, ${rateLimit.remaining} of ${rateLimit.limit ?? '?'} pulls left`;
+    ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
+      const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
+      const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
       return [
-        `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`,
+        upstream,
         ...endpoints.flatMap((endpoint) => describeEndpoint(endpoint, url)),
+        ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
       ];
     }),
     ...fills.map(({ digest, size, bytes, readers }) => {
@@ -72,4 +71,18 @@ function describeEndpoint(
 ): string[] {
   if (state === 'up') return url === registry ? [] : [`          by way of ${url}`];
   return [`          ${url} is ${state}: ${message}`];
+}
+
+/** Who asks without a login and was never counted is not worth a line. */
+function isTelling({ account, remaining, restingUntil, rejectedUntil }: AccountStatus): boolean {
+  return (
+    [remaining, restingUntil, rejectedUntil].some((fact) => fact !== undefined) || account !== 'anonymous'
+  );
+}
+
+function said({ account, limit, remaining, restingUntil, rejectedUntil }: AccountStatus): string {
+  const left = remaining === undefined ? '' : `, ${remaining} of ${limit ?? '?'} pulls left`;
+  const rests = restingUntil === undefined ? '' : `, pulls nothing until ${restingUntil}`;
+  const rejected = rejectedUntil === undefined ? '' : `, LOGIN REFUSED, not tried until ${rejectedUntil}`;
+  return `${account}${left}${rests}${rejected}`;
 }
