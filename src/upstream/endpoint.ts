@@ -66,12 +66,12 @@ export class Endpoint {
 
   /** who may ask here; at a mirror they are named with its host */
   get accounts(): AccountState[] {
-    return this.#guard.asker.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
+    return this.#guard.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
   }
 
   /** until when nothing is asked: the limit on the requests of this address was met */
   get restingUntilMs(): number | undefined {
-    return this.#guard.asker.restingUntilMs;
+    return this.#guard.restingUntilMs;
   }
 
   get state(): EndpointState {
@@ -146,12 +146,7 @@ export class Endpoint {
     path: string,
     manner: Manner,
   ): Promise<StrangersWord> {
-    const { transport } = this.#guard.asker;
-    const ask = (question: Ask): Promise<Answer> => this.#guard.ask(question);
-    return await askAsStranger(
-      { ask, transport, address: this.address },
-      { kind, repository, path, ...manner },
-    );
+    return await askAsStranger(this.#guard, this.address, { kind, repository, path, ...manner });
   }
 
   /** @param path with its query */
@@ -185,7 +180,7 @@ export class Endpoint {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await this.#guard.asker.transport.close();
+    await this.#guard.transport.close();
   }
 
   #nameOf(account: string): string {
@@ -224,7 +219,7 @@ export class Endpoint {
     answer: Answer,
     question: { method: 'GET' | 'HEAD'; headers: Record<string, string> } & Manner,
   ): Promise<Answer> {
-    return await followRedirects(this.#guard.asker.transport, this.address, answer, question);
+    return await followRedirects(this.#guard.transport, this.address, answer, question);
   }
 
   /** 404 is absence; another answer that got this far is none that a registry gives. */

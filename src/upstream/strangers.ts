@@ -1,10 +1,10 @@
 /** Owns asking as somebody without credentials, and what the answer says about who else is given the same. */
 import { parseDigest } from '../oci/digest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
-import type { Ask } from './asker.ts';
+import type { Ask, Asker } from './asker.ts';
 import { UpstreamError } from './errors.ts';
 import { followRedirects } from './redirects.ts';
-import { type Answer, discardBody, type Transport } from './transport.ts';
+import { type Answer, discardBody } from './transport.ts';
 
 /** What a stranger is told of something below a repository. */
 export type StrangersWord = 'public' | 'private' | 'absent';
@@ -12,22 +12,22 @@ export type StrangersWord = 'public' | 'private' | 'absent';
 /**
  * HEAD for manifests; GET of one byte for blobs, as what a redirect leads to is often signed for GET alone; GET for
  * lists, as distribution answers HEAD with 405.
- * @param registry how it is asked, and where it is
+ * @param address of the registry that `asker` asks
  * @throws UpstreamError where it cannot say: a page to log in at says neither yes nor no
  */
 export async function askAsStranger(
-  registry: { ask: (ask: Ask) => Promise<Answer>; transport: Transport; address: URL },
+  asker: Pick<Asker, 'ask' | 'transport'>,
+  address: URL,
   asked: Pick<Ask, 'kind' | 'repository' | 'path' | 'signal' | 'lane'>,
 ): Promise<StrangersWord> {
-  const { address, transport } = registry;
   const ask: Ask = { ...asked, ...MANNERS[asked.kind], isAnonymous: true };
   try {
-    const answer = await registry.ask(ask);
+    const answer = await asker.ask(ask);
     if (answer.status === 404) {
       await discardBody(answer);
       return 'absent';
     }
-    const given = await followRedirects(transport, address, answer, ask);
+    const given = await followRedirects(asker.transport, address, answer, ask);
     await discardBody(given);
     if (isGiven(asked.kind, given)) return 'public';
   } catch (error) {
