@@ -90,7 +90,7 @@ export class BlobProofs {
   absent(question: BlobQuestion): Error {
     const { upstream, digest } = question;
     const key = keyOf(question, digest);
-    this.#permission.revoke(question, digest);
+    this.#permission.revoke(question, digest, 'blob');
     return this.#absences.remember(key, blobUnknown(key), upstream.notFoundTtlMs);
   }
 }
