@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import type { Control } from './admin/control-client.ts';
+import { listMisses } from './admin/misses.ts';
 import { describeStatus, listImages, type Status } from './admin/status.ts';
 import { Verifier } from './admin/verifier.ts';
 import { runBackground } from './background.ts';
@@ -19,6 +20,7 @@ import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts
 import { Permission } from './mirror/permission.ts';
 import {
   type DiskHealth,
+  noteMisses,
   observeOffline,
   observeRequests,
   observeStore,
@@ -111,7 +113,7 @@ function assemble(foundation: Foundation): Parts {
     upstreams: table,
     limits: config.http,
     isDraining: () => stop.signal.aborted,
-    ended: observeRequests(metrics, log),
+    ended: observeRequests(metrics, log, noteMisses(opened.misses, now)),
   });
   const startedAtMs = now();
   const status = (): Status =>
@@ -135,6 +137,7 @@ function assemble(foundation: Foundation): Parts {
     images: () => listImages(opened.catalog, opened.store),
     verify: (reference: string | undefined) => verifier.start(reference),
     offline,
+    misses: opened.misses,
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
@@ -192,6 +195,10 @@ export async function openLocalControl(config: Config, version: string): Promise
     async *verify(reference) {
       yield* makeVerifier(opened, config).start(reference);
     },
+    async *misses() {
+      yield* listMisses(opened.misses.list());
+    },
+    clearMisses: async () => opened.misses.clear(),
     close: async () => opened.close(),
   };
 }
@@ -273,7 +280,7 @@ async function reasonsNotReady(
 
 function watchStore(
   metrics: Metrics,
-  { store, fills }: DataDirectory,
+  { store, fills, misses }: DataDirectory,
   health: DiskHealth,
   offline: OfflineSwitch,
 ): void {
@@ -284,6 +291,7 @@ function watchStore(
     storeObjects: () => store.objects,
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
     offline: offline.isOffline,
+    missesListed: () => misses.lines,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });

@@ -37,6 +37,7 @@ function describe({
   directory,
   isOffline,
   store,
+  misses,
   fills,
   upstreams,
 }: Status): string {
@@ -54,6 +55,7 @@ function describe({
           : `, ${rateLimit.remaining} of ${rateLimit.limit ?? '?'} pulls left`;
       return `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`;
     }),
+    ...(misses > 0 ? [`misses    ${misses} noted: \`hubcap misses\` lists them`] : []),
     ...fills.map(({ digest, size, bytes, readers }) => {
       const of = size === undefined ? '' : ` of ${formatBytes(size)}`;
       return `fill      ${digest.slice(0, 19)} ${formatBytes(bytes)}${of}, ${readers} ${readers === 1 ? 'reader' : 'readers'}`;

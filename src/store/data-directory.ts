@@ -9,6 +9,7 @@ import { StorageError } from './errors.ts';
 import { Fills } from './fills.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
+import { Misses } from './misses.ts';
 import type { Partial } from './partials.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
@@ -30,6 +31,7 @@ export interface DataDirectory {
   catalog: Catalog;
   store: DiskStore;
   fills: Fills;
+  misses: Misses;
   /** partial files of an earlier process that are worth going on with */
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
@@ -64,28 +66,35 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     const store = new DiskStore({ layout, index, maxBytes, minFreeBytes, observer, now });
     const partials = await store.partials.find();
     await store.aside.find();
+    const catalog = new Catalog(database, (error) =>
+      observer.storageFailed(new StorageError('writing the catalog', error)),
+    );
+    const misses = new Misses({ database, catalog });
+    const flush = (): void => {
+      index.flushUses();
+      misses.flush();
+    };
     return {
       layout,
       index,
-      catalog: new Catalog(database, (error) =>
-        observer.storageFailed(new StorageError('writing the catalog', error)),
-      ),
+      catalog,
+      misses,
       store,
       fills: new Fills({ store, layout, observer, now }),
       partials,
       setAside,
       lost: () => possession.lost(),
-      flush: () => index.flushUses(),
+      flush,
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       scrub: (options) => scrub({ layout, index, store }, options),
       close: () => {
         store.close();
         try {
-          index.flushUses();
+          flush();
           markClean(database);
           putBack(database, layout.catalog);
         } catch (error) {
-          observer.storageFailed(new StorageError('writing last uses', error));
+          observer.storageFailed(new StorageError('writing last uses and misses', error));
         }
         database.close();
         keepBallast(layout.ballast);
