@@ -1,5 +1,6 @@
 /** Owns the opening and closing of a data directory: lock, catalog, store, fills, in that order. */
 import { statfs } from 'node:fs/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { keepBallast, withBallast } from './ballast.ts';
 import { Catalog } from './catalog.ts';
 import { markClean, openCatalogFile, putBack } from './catalog-schema.ts';
@@ -14,6 +15,9 @@ import type { Partial } from './partials.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
+
+/** Lines of the miss list that are written in one transaction: some milliseconds. */
+const MISSES_AT_ONCE = 500;
 
 export interface DataDirectoryOptions {
   /** absolute */
@@ -38,8 +42,8 @@ export interface DataDirectory {
   setAside: string | undefined;
   /** what is wrong when somebody has removed or replaced the directory; undefined while it is ours */
   lost(): Promise<string | undefined>;
-  /** writes what is kept in memory */
-  flush(): void;
+  /** Writes what is kept in memory, in steps that hold nobody up. */
+  flush(): Promise<void>;
   reconcile(signal: AbortSignal): Promise<ReconcileReport>;
   /** Hashes what is stored again and again until it is told to stop. */
   scrub(options: ScrubOptions): Promise<void>;
@@ -70,10 +74,6 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       observer.storageFailed(new StorageError('writing the catalog', error)),
     );
     const misses = new Misses({ database, catalog });
-    const flush = (): void => {
-      index.flushUses();
-      misses.flush();
-    };
     return {
       layout,
       index,
@@ -84,13 +84,17 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       partials,
       setAside,
       lost: () => possession.lost(),
-      flush,
+      flush: async () => {
+        index.flushUses();
+        while (misses.flush(MISSES_AT_ONCE)) await turn();
+      },
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       scrub: (options) => scrub({ layout, index, store }, options),
       close: () => {
         store.close();
         try {
-          flush();
+          index.flushUses();
+          misses.flush();
           markClean(database);
           putBack(database, layout.catalog);
         } catch (error) {

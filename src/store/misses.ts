@@ -86,15 +86,22 @@ export class Misses {
     return dropped;
   }
 
-  /** Writes what was noted, in one transaction. @throws what SQLite does; then it is kept for the next time */
-  flush(): void {
-    if (this.#pending.size === 0) return;
+  /**
+   * Writes what was noted, in one transaction; 10,000 lines can take half a second.
+   * @param atMost lines, those that were asked for longest ago
+   * @returns whether there are more to write
+   * @throws what SQLite does; then it is kept for the next time
+   */
+  flush(atMost = MAX_PENDING): boolean {
+    const written = [...this.#pending].slice(0, atMost);
+    if (written.length === 0) return false;
     this.#transaction(() => {
-      for (const noted of this.#pending.values()) this.#write(noted);
+      for (const [, noted] of written) this.#write(noted);
       this.#statements.trim.run(this.#options.maxLines);
     });
-    this.#pending.clear();
+    for (const [key] of written) this.#pending.delete(key);
     this.#lines = this.#countLines();
+    return this.#pending.size > 0;
   }
 
   /**

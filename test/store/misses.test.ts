@@ -180,6 +180,24 @@ t.test('a list of full length is written at once, and read again', async (t) => 
   t.equal(new Misses({ database, catalog }).lines, 10_000, 'as the next process finds it');
 });
 
+t.test('what was noted is written in steps, and what is noted between them is not lost', async (t) => {
+  const { misses, lines } = open(t);
+  for (const tag of ['a', 'b', 'c']) misses.note(miss(tag), 1);
+  t.equal(misses.flush(2), true);
+  t.equal(misses.lines, 2);
+  misses.note(miss('a'), 2);
+  t.equal(misses.flush(2), false);
+  t.equal(misses.flush(2), false);
+  t.same(
+    lines().map(([reference, , , count]) => [reference, count]),
+    [
+      ['a', 2],
+      ['c', 1],
+      ['b', 1],
+    ],
+  );
+});
+
 t.test('more than one page, and lines that leave while it is read', async (t) => {
   const { misses } = open(t, { maxLines: 3_000 });
   for (let n = 0; n < 2_500; n++) misses.note(miss(`v${n}`), 7); // all at the same time
