@@ -18,6 +18,7 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
+import { Visibility } from './mirror/visibility.ts';
 import {
   type DiskHealth,
   noteMisses,
@@ -25,6 +26,7 @@ import {
   observeRequests,
   observeStore,
   observeUpstream,
+  restsOf,
 } from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
@@ -47,15 +49,21 @@ const SETTLE_DEADLINE_MS = 5_000;
 
 /**
  * Builds and starts a daemon. Upstreams are not contacted: it starts when all of them are down.
+ * @param now the clock, ms since the epoch
  * @throws StartError and what opening the data directory throws; nothing is left behind then
  */
-export async function startDaemon(config: Config, log: Logger, version: string): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  version: string,
+  now: () => number = Date.now,
+): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
-  const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
+  const opened = await openDataDirectory({ ...config.storage, observer, now });
   const offline = new OfflineSwitch(config.offline, observeOffline(log));
-  const parts = assemble({ config, log, version, metrics, health, opened, offline });
+  const parts = assemble({ config, log, version, metrics, health, opened, offline, now });
   const { registry, admin, control, stop } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
@@ -85,6 +93,7 @@ interface Foundation {
   health: DiskHealth;
   opened: DataDirectory;
   offline: OfflineSwitch;
+  now: () => number;
 }
 
 interface Parts extends Foundation {
@@ -100,14 +109,12 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened, offline } = foundation;
-  const now = Date.now;
-  const upstreams = [...config.upstreams.values()].map((upstream) =>
-    makeUpstream(upstream, { ...foundation, now }),
-  );
+  const { config, log, version, metrics, health, opened, offline, now } = foundation;
+  const upstreams = [...config.upstreams.values()].map((upstream) => makeUpstream(upstream, foundation));
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
+  metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(opened, offline, now);
+  const mirror = makeMirror(foundation);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -215,7 +222,7 @@ const SILENT: StoreObserver = {
 
 function makeUpstream(
   config: UpstreamConfig,
-  { config: { proxy }, metrics, log, offline, now }: Foundation & { now: () => number },
+  { config: { proxy }, metrics, log, offline, now }: Foundation,
 ): UpstreamEntry {
   const client = new Upstream({
     ...config,
@@ -249,17 +256,16 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
   return new Verifier({ ...opened, upstreams: [...upstreams.values()], defaultUpstream });
 }
 
-function makeMirror(
-  { store, fills, catalog }: DataDirectory,
-  { isOffline }: OfflineSwitch,
-  now: () => number,
-) {
-  const permission = new Permission(catalog, now);
+function makeMirror({ opened: { store, fills, catalog }, offline: { isOffline }, log, now }: Foundation) {
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
   const cache = new ManifestCache(store, catalog);
+  const failedBehind = (reference: string, error: unknown): void =>
+    log.warn({ reference, error }, 'a tag could not be confirmed behind');
   return {
-    manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
-    blobs: new Blobs({ store, fills, permission, isOffline, now }),
-    listings: new Listings({ catalog, isOffline, now }),
+    manifests: new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind }),
+    blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
+    listings: new Listings({ catalog, visibility, isOffline, now }),
   };
 }
 

@@ -45,7 +45,12 @@ export function toRegistryError(
     case 'denied':
       return denied(reference, error);
     case 'throttled':
-      return tooManyRequests(error.host, Math.ceil((error.retryAfterMs ?? 60_000) / 1000), error);
+      return tooManyRequests(
+        error.host,
+        Math.ceil((error.retryAfterMs ?? 60_000) / 1000),
+        error,
+        error.limit,
+      );
     case 'timeout':
       return cannot(504);
     case 'dns':

@@ -75,10 +75,32 @@ export function denied(reference: string, cause?: unknown): RegistryError {
   );
 }
 
-export function tooManyRequests(host: string, retryAfterS: number, cause?: unknown): RegistryError {
+/** @param limit `pulls` of an account, against which another one helps, or `requests` of the address */
+export function tooManyRequests(
+  host: string,
+  retryAfterS: number,
+  cause?: unknown,
+  limit: 'pulls' | 'requests' = 'requests',
+): RegistryError {
+  const what =
+    limit === 'pulls'
+      ? `allows no more pulls for now; ask again in ${retryAfterS} s, or give hubcap credentials with a higher limit`
+      : `limits the rate of requests from this address; ask again in ${retryAfterS} s`;
+  return new RegistryError(`${host} ${what}`, {
+    code: 'TOOMANYREQUESTS',
+    status: 429,
+    retryAfterS,
+    detail: { upstream: host, limit },
+    cause,
+  });
+}
+
+/** What upstream does not give to everybody is not for everybody who reaches the mirror. */
+export function notPublic(upstream: string, repository: string): RegistryError {
+  const reference = `${upstream}/${repository}`;
   return new RegistryError(
-    `${host} limits the rate of requests; ask again in ${retryAfterS} s, or give hubcap credentials with a higher limit`,
-    { code: 'TOOMANYREQUESTS', status: 429, retryAfterS, detail: { upstream: host }, cause },
+    `${reference}: upstream does not give it to everybody: it is private, or does not exist; list ${repository} under upstreams.${upstream}.private to serve it to everyone who reaches this mirror`,
+    { code: 'DENIED', status: 403, detail: { reference } },
   );
 }
 

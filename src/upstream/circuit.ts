@@ -10,7 +10,7 @@ export type Patience = 'short' | 'long';
 /** `slow`: it answers, but not while a known tag can wait for it. */
 export type EndpointState = 'up' | 'slow' | 'down';
 
-/** What was asked when it failed; a probe asks for it again. */
+/** What was asked, and by whom. */
 export interface Asked {
   kind: 'manifest' | 'blob' | 'tags' | 'referrers';
   repository: Repository;
@@ -19,8 +19,11 @@ export interface Asked {
   patience: Patience;
 }
 
+/** How to find out whether an endpoint is back: by its base (`/v2/`), or by what it failed at. */
+export type Probe = 'base' | Asked;
+
 export interface CircuitOptions {
-  /** until the first new try; 0: failures are not remembered, everything is asked every time */
+  /** until the second new try; 0: failures are not remembered, everything is asked every time */
   probeMs: number;
   /** what answers later than this is `slow` */
   confirmMs: number;
@@ -29,26 +32,29 @@ export interface CircuitOptions {
 
 interface Trouble {
   error: UpstreamError;
-  asked: Asked;
-  /** in a row */
-  failures: number;
+  probe: Probe;
+  /** tries in vain since it began */
+  tries: number;
   untilMs: number;
 }
 
 const MAX_PAUSE_MS = 60_000;
 const MAX_REMEMBERED = 2_000;
-/** An endpoint that answers 5xx may have trouble with one image alone; with so many repositories it is its own. */
+/** One question at which an endpoint fails may be to blame itself; with so many repositories the endpoint is. */
 const REPOSITORIES_THAT_MEAN_ALL = 3;
 
-/** It cannot be reached, or says nothing: that is so for whatever is asked. */
+/** Nothing came back. */
 const SILENCE: ReadonlySet<FailureReason> = new Set(['dns', 'refused', 'tls', 'reset', 'timeout']);
-/** It answers, and not what a registry answers. */
+/** Something in between may do so to one question, and not to others. */
+const DOUBTFUL: ReadonlySet<FailureReason> = new Set(['reset', 'timeout']);
+/** What came back is not what a registry answers. */
 const NONSENSE: ReadonlySet<FailureReason> = new Set(['server-error', 'html', 'token']);
 
 /**
  * Three widths of trouble: an endpoint that is down is not asked for anything, a slow one is not asked for what is
- * known, and what it answered with an error is not asked for again at once. Told of whole questions, with all their
- * attempts; one attempt that fails means nothing.
+ * known, and what it failed at alone is not asked for again at once. Told of whole questions, with all their
+ * attempts: one attempt that fails means nothing. After silence the endpoint's base is looked at right away: where
+ * that answers, it was the question.
  */
 export class Circuit {
   readonly #options: CircuitOptions;
@@ -72,65 +78,85 @@ export class Circuit {
     return (this.#down ?? this.#slow)?.error;
   }
 
-  /** @returns what to ask to find out whether the endpoint is back, undefined while that makes no sense */
-  due(): Asked | undefined {
+  /** @returns how to find out whether the endpoint is back, undefined while it is not time to */
+  due(): Probe | undefined {
     const trouble = this.#down ?? this.#slow;
-    return trouble && this.#options.now() >= trouble.untilMs ? trouble.asked : undefined;
+    return trouble && this.#options.now() >= trouble.untilMs ? trouble.probe : undefined;
   }
 
   /** @returns why this is not asked now, undefined where it is to be asked */
   refusal(asked: Asked): UpstreamError | undefined {
     const wide = this.#down ?? (asked.patience === 'short' ? this.#slow : undefined);
     if (wide) return this.#remembered(wide);
-    const narrow = this.#narrow.get(narrowKey(asked));
+    const narrow = this.#narrow.get(asked.patience === 'short' ? asked.repository : pathOf(asked));
     if (!narrow) return undefined;
-    const nowMs = this.#options.now();
-    if (nowMs < narrow.untilMs) return this.#remembered(narrow);
-    // Whoever comes first finds out, the others are told what was before.
-    narrow.untilMs = nowMs + this.#pauseMs(narrow.failures);
+    if (this.#options.now() < narrow.untilMs) return this.#remembered(narrow);
+    this.#postpone(narrow); // whoever comes first finds out, the others are told what was before
     return undefined;
   }
 
-  /** The endpoint has answered, whatever it said but that it failed. @param tookMs until the answer's head */
-  answered(asked: Omit<Asked, 'patience'>, tookMs: number): void {
-    if (this.#down && tookMs > this.#options.confirmMs) this.#slow ??= this.#down;
-    if (tookMs <= this.#options.confirmMs) this.#slow = undefined;
-    this.#down = undefined;
-    this.#failing.clear();
+  /** It has answered this, whatever it said but that it failed. @param tookMs until the answer's head */
+  answered(asked: Pick<Asked, 'repository' | 'path'>, tookMs: number): void {
     this.#narrow.delete(asked.repository);
     this.#narrow.delete(pathOf(asked));
+    this.#failing.clear();
+    this.found(tookMs);
   }
 
-  /** A question, or a probe, has failed for good. */
-  failed(asked: Asked, error: UpstreamError): void {
+  /** It is there. @param tookMs how long it took to find out */
+  found(tookMs: number): void {
+    if (tookMs <= this.#options.confirmMs) this.#slow = undefined;
+    else if (this.#down) this.#slow ??= this.#down;
+    this.#down = undefined;
+  }
+
+  /** A probe has failed. */
+  notFound(error: UpstreamError): void {
+    if (this.#slow && !this.#down) this.#down = this.#slow;
+    this.#slow = undefined;
+    if (!this.#down) return;
+    this.#down.error = error;
+    this.#postpone(this.#down);
+  }
+
+  /** A question has failed for good. @param isEndpoint whether the endpoint itself failed, not its token server */
+  failed(asked: Asked, error: UpstreamError, isEndpoint: boolean): void {
     if (this.#options.probeMs === 0) return;
-    if (SILENCE.has(error.reason)) {
-      if (error.reason === 'timeout' && asked.patience === 'short')
-        this.#slow = this.#next(this.#slow, asked, error);
-      else this.#down = this.#next(this.#down, asked, error);
-    } else if (NONSENSE.has(error.reason)) {
-      this.#failing.add(asked.repository);
-      if (this.#down || this.#failing.size >= REPOSITORIES_THAT_MEAN_ALL) {
-        this.#failing.clear();
-        this.#down = this.#next(this.#down, asked, error);
-      }
-      for (const key of [asked.repository, pathOf(asked)]) {
-        this.#narrow.set(key, this.#next(this.#narrow.get(key), asked, error));
-      }
+    const isSilence = SILENCE.has(error.reason);
+    const isSuspect = isSilence ? DOUBTFUL.has(error.reason) || !isEndpoint : NONSENSE.has(error.reason);
+    if (isSuspect && this.#suspect(asked, error)) return;
+    if (isSilence && isEndpoint) this.#lookAtBase(asked, error);
+  }
+
+  #lookAtBase(asked: Asked, error: UpstreamError): void {
+    const trouble: Trouble = { error, probe: 'base', tries: 0, untilMs: this.#options.now() };
+    if (isImpatience(asked, error)) this.#slow ??= trouble;
+    else this.#down ??= trouble;
+  }
+
+  /** @returns whether that makes the endpoint itself suspect: then what failed is what is tried, its base may answer */
+  #suspect(asked: Asked, error: UpstreamError): boolean {
+    const begin = (): Trouble => {
+      const trouble = { error, probe: asked, tries: 0, untilMs: 0 };
+      this.#postpone(trouble);
+      return trouble;
+    };
+    for (const key of [asked.repository, pathOf(asked)]) {
+      if (!this.#narrow.has(key)) this.#narrow.set(key, begin());
     }
+    this.#failing.add(asked.repository);
+    if (this.#failing.size < REPOSITORIES_THAT_MEAN_ALL) return false;
+    this.#failing.clear();
+    if (isImpatience(asked, error)) this.#slow = begin();
+    else this.#down = begin();
+    return true;
   }
 
-  #next(last: Trouble | undefined, asked: Asked, error: UpstreamError): Trouble {
-    const nowMs = this.#options.now();
-    // Questions that ran at the same time fail at the same thing: that is one failure.
-    if (last && nowMs < last.untilMs) return last;
-    const failures = (last?.failures ?? 0) + 1;
-    return { error, asked, failures, untilMs: nowMs + this.#pauseMs(failures) };
-  }
-
-  #pauseMs(failures: number): number {
-    const { probeMs } = this.#options;
-    return pauseMs(failures, Math.random(), { firstMs: probeMs, maxMs: Math.max(probeMs, MAX_PAUSE_MS) });
+  #postpone(trouble: Trouble): void {
+    const { probeMs, now } = this.#options;
+    trouble.tries += 1;
+    const bounds = { firstMs: probeMs, maxMs: Math.max(probeMs, MAX_PAUSE_MS) };
+    trouble.untilMs = now() + pauseMs(trouble.tries, Math.random(), bounds);
   }
 
   #remembered({ error, untilMs }: Trouble): UpstreamError {
@@ -145,8 +171,9 @@ export class Circuit {
   }
 }
 
-function narrowKey(asked: Asked): string {
-  return asked.patience === 'short' ? asked.repository : pathOf(asked);
+/** It did not answer while a known tag could wait: whoever has nothing else can wait for longer. */
+function isImpatience({ patience }: Asked, { reason }: UpstreamError): boolean {
+  return patience === 'short' && reason === 'timeout';
 }
 
 function pathOf({ repository, path }: Pick<Asked, 'repository' | 'path'>): string {

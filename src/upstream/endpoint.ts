@@ -3,11 +3,13 @@ import { algorithmOf, type Digest, digestOf, parseDigest } from '../oci/digest.t
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import type { Repository } from '../oci/reference.ts';
-import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
+import type { AccountState } from './account.ts';
+import { type Ask, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
 import { Guard } from './guard.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { askAsStranger, type StrangersWord } from './strangers.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
 export interface ManifestHead {
@@ -46,20 +48,30 @@ export class Endpoint {
   /** the registry itself: its "no such thing" is believed, a mirror's is not */
   readonly isAuthority: boolean;
   readonly #guard: Guard;
-  readonly #stranger: Asker;
   readonly #options: UpstreamOptions;
 
   constructor(options: UpstreamOptions, isAuthority: boolean) {
     this.address = options.url;
     this.isAuthority = isAuthority;
     this.#options = options;
-    this.#guard = new Guard(options);
-    this.#stranger =
-      options.credentials.length === 0 ? this.asker : new Asker({ ...options, credentials: [] });
+    const { observer } = options;
+    this.#guard = new Guard({
+      ...options,
+      observer: {
+        ...observer,
+        rateLimit: (limit, account) => observer.rateLimit(limit, this.#nameOf(account)),
+      },
+    });
   }
 
-  get asker(): Asker {
-    return this.#guard.asker;
+  /** who may ask here; at a mirror they are named with its host */
+  get accounts(): AccountState[] {
+    return this.#guard.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
+  }
+
+  /** until when nothing is asked: the limit on the requests of this address was met */
+  get restingUntilMs(): number | undefined {
+    return this.#guard.restingUntilMs;
   }
 
   get state(): EndpointState {
@@ -133,16 +145,8 @@ export class Endpoint {
     repository: Repository,
     path: string,
     manner: Manner,
-  ): Promise<'public' | 'private' | 'absent'> {
-    const headers = { accept: MANIFEST_ACCEPT };
-    try {
-      const answer = await this.#stranger.ask({ kind, method: 'HEAD', repository, path, headers, ...manner });
-      await discardBody(answer);
-      return answer.status === 404 ? 'absent' : 'public';
-    } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
-      throw error;
-    }
+  ): Promise<StrangersWord> {
+    return await askAsStranger(this.#guard, this.address, { kind, repository, path, ...manner });
   }
 
   /** @param path with its query */
@@ -176,7 +180,11 @@ export class Endpoint {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await Promise.all([this.asker.transport.close(), this.#stranger.transport.close()]);
+    await this.#guard.transport.close();
+  }
+
+  #nameOf(account: string): string {
+    return this.isAuthority ? account : `${account}@${this.address.host}`;
   }
 
   async #askManifest(
@@ -211,7 +219,7 @@ export class Endpoint {
     answer: Answer,
     question: { method: 'GET' | 'HEAD'; headers: Record<string, string> } & Manner,
   ): Promise<Answer> {
-    return await followRedirects(this.asker.transport, this.address, answer, question);
+    return await followRedirects(this.#guard.transport, this.address, answer, question);
   }
 
   /** 404 is absence; another answer that got this far is none that a registry gives. */

@@ -1,4 +1,5 @@
 /** Owns the ways in which an upstream can fail to say, each with a name that logs and metrics use. */
+import type { LimitKind } from './rate-limit.ts';
 
 export type FailureReason =
   | 'dns'
@@ -27,6 +28,8 @@ export interface UpstreamErrorFacts {
   retryAfterMs?: number;
   /** nobody was asked now: it is what an endpoint that is left alone failed at before */
   isFromMemory?: boolean;
+  /** which limit `throttled` is about */
+  limit?: LimitKind;
   cause?: unknown;
 }
 
@@ -37,6 +40,7 @@ export class UpstreamError extends Error {
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
   readonly isFromMemory: boolean;
+  readonly limit: LimitKind | undefined;
 
   constructor(message: string, facts: UpstreamErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -46,6 +50,7 @@ export class UpstreamError extends Error {
     this.status = facts.status;
     this.retryAfterMs = facts.retryAfterMs;
     this.isFromMemory = facts.isFromMemory ?? false;
+    this.limit = facts.limit;
   }
 
   /** whether the same question may get another answer at once */

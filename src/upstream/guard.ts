@@ -1,16 +1,17 @@
 /** Owns asking an endpoint only while that makes sense: what it failed at is remembered, and tried again in time. */
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
-import { type Ask, Asker, type UpstreamOptions } from './asker.ts';
-import { type Asked, Circuit, type EndpointState } from './circuit.ts';
+import type { AccountState } from './account.ts';
+import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
+import { type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
 import { offlineFailure } from './offline-switch.ts';
-import { type Answer, discardBody } from './transport.ts';
+import { type Answer, discardBody, type Transport } from './transport.ts';
 
 /** A client that can wait gives a probe this long to find the endpoint back, before it is told that it is away. */
 const PROBE_PATIENCE_MS = 1_000;
 
 export class Guard {
-  readonly asker: Asker;
+  readonly #asker: Asker;
   readonly #options: UpstreamOptions;
   readonly #circuit: Circuit;
   #probing: Promise<void> | undefined;
@@ -18,8 +19,20 @@ export class Guard {
   constructor(options: UpstreamOptions) {
     const { timeouts, now } = options;
     this.#options = options;
-    this.asker = new Asker(options);
+    this.#asker = new Asker(options);
     this.#circuit = new Circuit({ probeMs: timeouts.probeMs, confirmMs: timeouts.confirmMs, now });
+  }
+
+  get accounts(): AccountState[] {
+    return this.#asker.accounts;
+  }
+
+  get restingUntilMs(): number | undefined {
+    return this.#asker.restingUntilMs;
+  }
+
+  get transport(): Transport {
+    return this.#asker.transport;
   }
 
   get state(): EndpointState {
@@ -45,15 +58,19 @@ export class Guard {
   /** One question. @throws UpstreamError */
   async ask(ask: Ask): Promise<Answer> {
     const startMs = this.#options.now();
-    const answer = await this.asker.ask(ask);
+    const answer = await this.#asker.ask(ask);
     this.#watching(() => this.#circuit.answered(ask, this.#options.now() - startMs));
     return answer;
   }
 
   /** A question has failed at this endpoint with all its attempts. */
   failed(asked: Asked, error: UpstreamError): void {
-    if (!this.#isOurs(error)) return; // a CDN that is away says nothing about manifests
-    this.#watching(() => this.#circuit.failed(asked, error));
+    const { url, realms } = this.#options;
+    const isEndpoint = error.host === url.host;
+    const isTokenServer = realms.includes(error.host) || realms.includes(error.host.replace(/:\d+$/, ''));
+    if (!isEndpoint && !isTokenServer) return; // a CDN that is away says nothing about manifests
+    this.#watching(() => this.#circuit.failed(asked, error, isEndpoint));
+    this.probeIfDue();
   }
 
   /**
@@ -70,22 +87,42 @@ export class Guard {
     return this.#probing;
   }
 
-  /** HEAD of what failed: it costs no pull, and whatever is not a failure is a sign of life. */
-  async #probe({ kind, repository, path }: Asked): Promise<void> {
+  /** Whatever is not a failure is a sign of life. */
+  async #probe(probe: Probe): Promise<void> {
     const { now, timeouts, url } = this.#options;
     const signal = AbortSignal.timeout(timeouts.headersMs);
-    const headers = { accept: MANIFEST_ACCEPT };
     const startMs = now();
     try {
-      await discardBody(
-        await this.ask({ kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' }),
-      );
+      if (probe === 'base') await this.#askBase(signal);
+      else await this.#askAgain(probe, signal);
+      this.#watching(() => this.#circuit.found(now() - startMs));
     } catch (error) {
       const failure = transportFailure(url.host, error);
-      if (!SIGNS_OF_LIFE.has(failure.reason))
-        this.failed({ kind, repository, path, patience: 'long' }, failure);
-      else this.#watching(() => this.#circuit.answered({ kind, repository, path }, now() - startMs));
+      if (failure.reason === 'stopped') return;
+      const isAlive = SIGNS_OF_LIFE.has(failure.reason);
+      this.#watching(() =>
+        isAlive ? this.#circuit.found(now() - startMs) : this.#circuit.notFound(failure),
+      );
     }
+  }
+
+  /** distribution-spec, "Determining Support": with a challenge or without, it answers. */
+  async #askBase(signal: AbortSignal): Promise<void> {
+    const { url } = this.#options;
+    const base = new URL(`${url.pathname.replace(/\/$/, '')}/v2/`, url);
+    // Over a connection of its own: those in use may be what is wrong, or all be taken.
+    const question = { method: 'GET', url: base, headers: {}, signal, lane: 'fresh' } as const;
+    const answer = await this.#asker.transport.send(question);
+    await discardBody(answer);
+    if (answer.status >= 500) throw unexpectedStatus(url.host, answer.status);
+  }
+
+  /** HEAD costs no pull. */
+  async #askAgain({ kind, repository, path }: Asked, signal: AbortSignal): Promise<void> {
+    const headers = { accept: MANIFEST_ACCEPT };
+    await discardBody(
+      await this.ask({ kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' }),
+    );
   }
 
   /** Tells when the state has changed by what `work` does. */
@@ -94,11 +131,6 @@ export class Guard {
     const before = this.state;
     work();
     if (this.state !== before) observer.endpoint(url.host, this.state, this.failure);
-  }
-
-  #isOurs({ host }: UpstreamError): boolean {
-    const { url, realms } = this.#options;
-    return host === url.host || realms.includes(host) || realms.includes(host.replace(/:\d+$/, ''));
   }
 }
 

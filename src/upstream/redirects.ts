@@ -59,7 +59,9 @@ function nextLocation(current: URL, location: string | undefined, hops: number):
 function refusedBy(host: string, { status, header }: Answer): UpstreamError {
   if (status === 429) {
     const retryAfterMs = parseRetryAfter(header('retry-after'), Date.now());
-    return new UpstreamError(`${host} limits the rate`, { reason: 'throttled', host, status, retryAfterMs });
+    const facts = { reason: 'throttled', host, status } as const;
+    const message = `${host} limits the rate`;
+    return new UpstreamError(message, retryAfterMs === undefined ? facts : { ...facts, retryAfterMs });
   }
   const reason = status >= 500 ? 'server-error' : status < 400 ? 'bad-answer' : 'redirect';
   return new UpstreamError(`${host} answered ${status}`, { reason, host, status });

@@ -1,6 +1,7 @@
 /** Owns one registry as a client: which of its endpoints is asked, how often, for how long (distribution-spec, "Pull"). */
 import type { Digest } from '../oci/digest.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
+import type { AccountState } from './account.ts';
 import type { UpstreamOptions } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
 import { type Download, openDownload, type WantedBlob } from './download.ts';
@@ -13,7 +14,6 @@ import {
 } from './endpoint.ts';
 import { UpstreamError } from './errors.ts';
 import { Failover } from './failover.ts';
-import type { RateLimit } from './rate-limit.ts';
 import { withRetries } from './retry.ts';
 import type { Answer } from './transport.ts';
 
@@ -56,9 +56,14 @@ export class Upstream {
     this.#endpoints = [...mirrors, this.#authority];
   }
 
-  /** what upstream last said about its limits */
-  get rateLimit(): RateLimit | undefined {
-    return this.#authority.asker.rateLimit;
+  /** who may ask, at each endpoint, and what upstream last said about their limits */
+  get accounts(): AccountState[] {
+    return this.#endpoints.flatMap((endpoint) => endpoint.accounts);
+  }
+
+  /** until when the registry itself is not asked: the limit on the requests of this address was met */
+  get restingUntilMs(): number | undefined {
+    return this.#authority.restingUntilMs;
   }
 
   /** whether it is asked with credentials: then not all that it gives is for everybody */
