@@ -229,10 +229,11 @@ function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, no
   const permission = new Permission(catalog, now);
   const cache = new ManifestCache(store, catalog);
   const isOffline = (): boolean => config.offline;
+  const manifests = new Manifests({ catalog, cache, permission, isOffline, now });
   return {
-    manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
+    manifests,
     blobs: new Blobs({ store, fills, permission, isOffline, now }),
-    listings: new Listings({ catalog, isOffline, now }),
+    listings: new Listings({ catalog, cache, manifests, isOffline, now }),
   };
 }
 

@@ -92,7 +92,10 @@ export function unavailable(
   return new RegistryError(message, { code: 'UNAVAILABLE', status, retryAfterS, cause });
 }
 
-export function offlineUnknown(reference: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN'): RegistryError {
+export function offlineUnknown(
+  reference: string,
+  code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN' | 'NAME_UNKNOWN',
+): RegistryError {
   return new RegistryError(
     `${reference}: hubcap is offline and does not hold it; import or prewarm it first`,
     {

@@ -158,24 +158,26 @@ export class Upstream {
     });
   }
 
-  /** Fetches a page of `tags/list` or `referrers/<digest>`. @param path with its query */
+  /**
+   * Fetches a page of `tags/list` or `referrers/<digest>`.
+   * @param path with its query
+   * @param deadlineMs how long the caller can wait
+   */
   async page(
     kind: 'tags' | 'referrers',
     repository: Repository,
     path: string,
+    deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<FetchedPage | undefined> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const signal = AbortSignal.timeout(deadlineMs);
     return await this.#retrying(signal, async () => {
       const headers = { accept: 'application/json, application/vnd.oci.image.index.v1+json' };
-      const answer = await this.#asker.ask({
-        kind,
-        method: 'GET',
-        repository,
-        path,
-        headers,
-        signal,
-        lane: 'short',
-      });
+      const question = { method: 'GET', headers, signal, lane: 'short' } as const;
+      const asked = await this.#asker.ask({ ...question, kind, repository, path });
+      // registry.k8s.io sends these, too, to a regional registry.
+      const answer = isRedirect(asked.status)
+        ? await followRedirects(this.#asker.transport, this.#options.url, asked, question)
+        : asked;
       if (answer.status !== 200) return await this.#absent(answer);
       const body = await this.#read(answer, MAX_PAGE_BYTES);
       return { body, mediaType: answer.header('content-type'), link: answer.header('link') };
