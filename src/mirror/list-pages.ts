@@ -17,8 +17,8 @@ export interface PageQuestion<E> {
   read: (value: unknown) => E | undefined;
 }
 
-/** A longer one would not fit into a request line everywhere. */
-const MAX_QUERY_LENGTH = 2048;
+/** What is longer would not fit into a request line everywhere. */
+const MAX_LINK_LENGTH = 4096;
 
 /** @returns undefined for 404. @throws UpstreamError */
 export async function fetchPage<E>(
@@ -27,13 +27,18 @@ export async function fetchPage<E>(
   deadlineMs: number,
 ): Promise<ListPage<E> | undefined> {
   const { host, client } = upstream;
+  const fail = (what: string, status?: number): UpstreamError =>
+    new UpstreamError(`${host}: ${what}`, {
+      reason: 'bad-answer',
+      host,
+      ...(status !== undefined && { status }),
+    });
   const page = await client.page(kind, repository, query === '' ? path : `${path}?${query}`, deadlineMs);
   if (!page) return undefined;
   const list = listIn(page.body, member);
-  if (!list) {
-    const message = `${host}: what it sent as ${kind} is no list`;
-    throw new UpstreamError(message, { reason: 'bad-answer', host, status: 200 });
-  }
+  if (!list) throw fail(`what it sent as ${kind} is no list`, 200);
+  if (page.link !== undefined && page.link.length > MAX_LINK_LENGTH)
+    throw fail('where its list goes on is too long');
   const entries = list.map(read).filter((entry) => entry !== undefined);
   return { entries, next: nextQuery(page.link) };
 }
@@ -44,13 +49,13 @@ export async function fetchPage<E>(
  * @param link the `Link` header, where there is one
  */
 export function nextQuery(link: string | undefined): string | undefined {
-  for (const [, target = '', parameters = ''] of link?.matchAll(/<([^>]*)>([^<]*)/g) ?? []) {
+  for (const [, target = '', parameters = ''] of link?.matchAll(/<([^<>]*)>([^<]*)/g) ?? []) {
     if (!/;\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)/i.test(parameters)) continue;
     const question = target.indexOf('?');
     if (question < 0) return undefined;
     // Read and written again: nothing but a query is left, whatever stood there.
     const query = new URLSearchParams(target.slice(question + 1).replace(/#.*$/s, '')).toString();
-    return query === '' || query.length > MAX_QUERY_LENGTH ? undefined : query;
+    return query === '' ? undefined : query;
   }
   return undefined;
 }

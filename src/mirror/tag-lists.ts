@@ -114,6 +114,7 @@ async function fetchAsLarge(
   query: string,
   deadlineMs: number,
 ): Promise<ListPage<Tag> | undefined> {
+  const endMs = performance.now() + deadlineMs;
   try {
     return await fetchPage(question, query, deadlineMs);
   } catch (error) {
@@ -122,7 +123,11 @@ async function fetchAsLarge(
       error instanceof UpstreamError && error.reason === 'bad-answer' && (error.status ?? 0) >= 400;
     if (!isRefusal || parameters.get('n') !== UPSTREAM_PAGE) throw error;
     parameters.delete('n');
-    return await fetchPage(question, parameters.toString(), deadlineMs);
+    return await fetchPage(
+      question,
+      parameters.toString(),
+      Math.max(1, Math.ceil(endMs - performance.now())),
+    );
   }
 }
 

@@ -55,7 +55,7 @@ const MAX_RESTING = 10_000;
 const MAX_PAGES = 100;
 /** After that no page is begun for an answer; with the last one it comes before clients give up (30 s). */
 const BEGIN_PAGES_FOR_MS = 10_000;
-const PAGE_DEADLINE_MS = 14_000;
+const PAGE_DEADLINE_MS = 12_000;
 
 export class UpstreamLists<E> {
   readonly #now: () => number;
@@ -76,6 +76,8 @@ export class UpstreamLists<E> {
    */
   async ask(source: ListSource<E>, request: ListRequest): Promise<ListAnswer<E> | undefined> {
     const { key, hasOther } = source;
+    const held = this.#held(source, request);
+    if (held) return held;
     const known = this.recall(key, request);
     const resting = this.#resting.get(key);
     const isResting = resting !== undefined && this.#now() < resting.untilMs;
@@ -107,6 +109,15 @@ export class UpstreamLists<E> {
     return this.#find(key, ttlMs, last) !== undefined;
   }
 
+  /** @returns the answer for which upstream need not be asked */
+  #held(source: ListSource<E>, request: ListRequest): ListAnswer<E> | undefined {
+    const { last, limit } = request;
+    const walk = this.#find(source.key, source.ttlMs, last);
+    const position = walk?.positionAfter(last);
+    const isEnough = walk && position !== undefined && (walk.isWhole || walk.length - position >= limit);
+    return isEnough ? this.#answer(walk, request, 'hit') : undefined;
+  }
+
   async #collect(
     source: ListSource<E>,
     request: ListRequest,
@@ -114,7 +125,10 @@ export class UpstreamLists<E> {
   ): Promise<ListAnswer<E> | undefined> {
     const endMs = performance.now() + Math.min(deadlineMs, BEGIN_PAGES_FOR_MS);
     const begun = await this.#begin(source, request.last, deadlineMs);
-    if (!begun) return undefined;
+    if (!begun) {
+      this.#walks.delete(source.key);
+      return undefined;
+    }
     const { walk } = begun;
     let { outcome } = begun;
     for (let pages = 1; pages < MAX_PAGES && performance.now() < endMs; pages++) {
@@ -194,10 +208,11 @@ export class UpstreamLists<E> {
 
   #find(key: string, ttlMs: number, last: string): ListWalk<E> | undefined {
     const validMs = last === '' ? ttlMs : Math.max(ttlMs, PAGING_MS);
-    return this.#walks.get(key)?.find((walk) => {
+    const valid = (this.#walks.get(key) ?? []).filter((walk) => {
       const ageMs = this.#now() - walk.startedAtMs;
       return ageMs >= 0 && ageMs < validMs && walk.positionAfter(last) !== undefined;
     });
+    return valid.find((walk) => !isAtItsEnd(walk, last)) ?? valid[0];
   }
 
   /** Noted again after each page: it has grown. */

@@ -15,7 +15,7 @@ const cases: [link: string | undefined, expected: string | undefined][] = [
   ['</b?x=2>', undefined],
   ['</b>; rel="next"', undefined],
   ['</b?last=a b\u00e9&x=/../..#part>; rel="next"', 'last=a+b%C3%A9&x=%2F..%2F..'],
-  [`</b?last=${'a'.repeat(3000)}>; rel="next"`, undefined],
+  ['<'.repeat(4096), undefined],
 ];
 
 t.test('where a list goes on is a query and nothing else', async (t) => {

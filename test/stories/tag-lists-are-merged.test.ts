@@ -125,6 +125,30 @@ t.test('a page of none, one that is larger than allowed, and none that makes sen
   t.equal((await mirror.get('/v2/team/unknown/tags/list?n=0')).status, 404, 'of nothing there is no page');
 });
 
+t.test('more tags than are remembered at once', async (t) => {
+  const many = Array.from({ length: 60_000 }, (_, at) => `t${(at * 7919) % 60_000}`);
+  const { registry, mirror } = await start(t, pagedByTokens(many, 7000, 'next_page'));
+  const pages = await pagesOf(mirror.get, LIST, 'tags');
+  t.ok(pages.every((page) => page.length <= 10_000));
+  t.strictSame(pages.flat(), many);
+  t.equal(registry.asked.length, 9, 'each page once');
+});
+
+t.test('where the list goes on is longer than a request can be', async (t) => {
+  const persona = tagLists(() => json({ tags: ['a'] }, nextLink(`?page=${'x'.repeat(5000)}`)));
+  const { mirror } = await start(t, persona);
+  t.equal((await mirror.get(LIST)).status, 502, 'what cannot be followed is no end');
+});
+
+t.test('what is gone upstream is not remembered', async (t) => {
+  const { registry, mirror } = await start(t, allAtOnce(['a']), 0);
+  await mirror.get(LIST);
+  registry.act(failing(404));
+  t.equal((await mirror.get(LIST)).status, 404);
+  registry.act(failing(503));
+  t.equal((await mirror.get(`${LIST}?n=1`)).status, 404, 'the answer that holds for a while');
+});
+
 t.test('after a tag that is gone', async (t) => {
   const { mirror, registry } = await start(t, allAtOnce(['a', 'c', 'e']));
   await mirror.get(LIST);
