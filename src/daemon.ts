@@ -17,7 +17,7 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
-import { type DiskHealth, observeRequests, observeStore, observeUpstream } from './observers.ts';
+import { type DiskHealth, observeRequests, observeStore, observeUpstream, restsOf } from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { StorageError } from './store/errors.ts';
@@ -92,9 +92,10 @@ function assemble(foundation: Foundation): Parts {
   const { config, log, version, metrics, health, opened } = foundation;
   const now = Date.now;
   const upstreams = [...config.upstreams.values()].map((upstream) =>
-    makeUpstream(upstream, config, metrics, now),
+    makeUpstream(upstream, config, metrics, log, now),
   );
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
+  metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
   const mirror = makeMirror(opened, config, now);
   const registry = createRegistryServer({
@@ -200,9 +201,18 @@ function makeUpstream(
   config: UpstreamConfig,
   { proxy }: Config,
   metrics: Metrics,
+  log: Logger,
   now: () => number,
 ): UpstreamEntry {
-  const client = new Upstream({ ...config, proxy, observer: observeUpstream(metrics, config.host), now });
+  const client = new Upstream({
+    ...config,
+    proxy,
+    observer: observeUpstream(metrics, log, config.host),
+    now,
+  });
+  for (const { url } of client.endpoints) {
+    metrics.endpointUp.set({ upstream: config.host, endpoint: new URL(url).host }, 1);
+  }
   return {
     host: config.host,
     client,

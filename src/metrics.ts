@@ -13,6 +13,16 @@ export interface Gauges {
   fillReaders(): number;
 }
 
+/** What upstream is not asked, and for how long still. */
+export interface UpstreamRest {
+  upstream: string;
+  /** empty where it is about all of them */
+  account: string;
+  /** `pulls`: its pull limit was met; `requests`: the limit on requests; `rejected`: its login is refused */
+  reason: 'pulls' | 'requests' | 'rejected';
+  seconds: number;
+}
+
 const FIRST_BYTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export class Metrics {
@@ -21,6 +31,8 @@ export class Metrics {
   readonly upstreamBytes: Counter<'upstream'>;
   readonly upstreamDuration: Histogram<'upstream' | 'kind'>;
   readonly upstreamUp: Gauge<'upstream'>;
+  readonly upstreamFailures: Counter<'upstream' | 'reason'>;
+  readonly endpointUp: Gauge<'upstream' | 'endpoint'>;
   readonly rateLimitLimit: Gauge<'upstream' | 'account'>;
   readonly rateLimitRemaining: Gauge<'upstream' | 'account'>;
   readonly fills: Counter<'result'>;
@@ -77,8 +89,18 @@ export class Metrics {
     );
     this.upstreamUp = gauge(
       'upstream_up',
-      'Whether the last request to the registry was answered with less than 500.',
+      'Whether the last question to the upstream was answered, by whichever of its addresses.',
       ['upstream'],
+    );
+    this.upstreamFailures = counter(
+      'upstream_failures_total',
+      'Questions to an upstream that failed with all their attempts, by reason.',
+      ['upstream', 'reason'],
+    );
+    this.endpointUp = gauge(
+      'upstream_endpoint_up',
+      'Whether an address of an upstream is asked; 0 while it is left alone because it failed.',
+      ['upstream', 'endpoint'],
     );
     this.rateLimitLimit = gauge('upstream_ratelimit_limit', 'Pulls that the upstream allows in its window.', [
       'upstream',
@@ -136,6 +158,20 @@ export class Metrics {
   /** Counts bytes given to a client. */
   served(upstream: string, source: 'store' | 'fill' | 'bypass', bytes: number): void {
     if (bytes > 0) this.#servedBytes.inc({ upstream, source }, bytes);
+  }
+
+  /** Has what rests read at each scrape; what is over is not told any more. */
+  watchRests(rests: () => Iterable<UpstreamRest>): void {
+    new Gauge({
+      name: 'hubcap_upstream_resting_seconds',
+      help: 'Until an upstream is asked again by an account (by all, where it has no name), by why it is not.',
+      labelNames: ['upstream', 'account', 'reason'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { seconds, ...labels } of rests()) this.set({ ...labels }, seconds);
+      },
+    });
   }
 
   /** Has the gauges read at each scrape. */

@@ -30,10 +30,33 @@ export interface Status {
     host: string;
     url: string;
     isDefault: boolean;
-    rateLimit:
-      | { limit: number | undefined; remaining: number | undefined; windowS: number | undefined }
-      | undefined;
+    /** in the order in which they are asked */
+    endpoints: {
+      url: string;
+      state: 'up' | 'slow' | 'down';
+      /** why it is not `up` */
+      reason: string | undefined;
+      message: string | undefined;
+    }[];
+    /** until when nothing is asked there: the limit on its requests was met */
+    restingUntil: string | undefined;
+    accounts: AccountStatus[];
   }[];
+}
+
+/** One of the accounts that an upstream is asked with. */
+export interface AccountStatus {
+  account: string;
+  /** pulls in a window, and how many of them are left, as upstream last said */
+  limit: number | undefined;
+  remaining: number | undefined;
+  windowS: number | undefined;
+  /** whom upstream counts: an address, or an account */
+  source: string | undefined;
+  /** until when nothing is pulled with it: its limit was met */
+  restingUntil: string | undefined;
+  /** until when its login is not tried again: upstream refuses it, or it cannot be had */
+  rejectedUntil: string | undefined;
 }
 
 export interface PlatformStatus {
@@ -76,7 +99,7 @@ function describeImage(row: ImageRow, catalog: Catalog, store: DiskStore): Image
     reference: `${row.upstream}/${row.repository}${separator}`,
     digest: row.digest,
     mediaType: row.mediaType,
-    checkedAt: row.checkedAtMs === undefined ? undefined : new Date(row.checkedAtMs).toISOString(),
+    checkedAt: timeText(row.checkedAtMs),
     state: platforms.every(({ isComplete }) => isComplete) ? 'complete' : 'partial',
     storedBytes: isIndexType(row.mediaType) ? childBytes + ownBytes : childBytes,
     platforms,
@@ -147,7 +170,22 @@ export function describeStatus(sources: StatusSources): Status {
       host,
       url: client.address.href,
       isDefault: host === sources.defaultUpstream,
-      rateLimit: client.rateLimit,
+      endpoints: client.endpoints.map(({ url, state, failure }) => ({
+        url,
+        state,
+        reason: failure?.reason,
+        message: failure?.message,
+      })),
+      restingUntil: timeText(client.restingUntilMs),
+      accounts: client.accounts.map(({ restingUntilMs, rejectedUntilMs, ...account }) => ({
+        ...account,
+        restingUntil: timeText(restingUntilMs),
+        rejectedUntil: timeText(rejectedUntilMs),
+      })),
     })),
   };
+}
+
+function timeText(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString();
 }

@@ -1,6 +1,6 @@
 /** `hubcap status`: what the daemon does now. */
 import type { Argv, CommandModule } from 'yargs';
-import type { Status } from '../admin/status.ts';
+import type { AccountStatus, Status } from '../admin/status.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
@@ -47,12 +47,14 @@ function describe({
     `hubcap ${version}  ${running}${isOffline ? ', offline' : ''}`,
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
-    ...upstreams.map(({ host, url, isDefault, rateLimit }) => {
-      const left =
-        rateLimit?.remaining === undefined
-          ? ''
-          : `, ${rateLimit.remaining} of ${rateLimit.limit ?? '?'} pulls left`;
-      return `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${left}`;
+    ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
+      const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
+      const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
+      return [
+        upstream,
+        ...endpoints.flatMap((endpoint) => describeEndpoint(endpoint, url)),
+        ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
+      ];
     }),
     ...fills.map(({ digest, size, bytes, readers }) => {
       const of = size === undefined ? '' : ` of ${formatBytes(size)}`;
@@ -60,4 +62,27 @@ function describe({
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** A nearer copy is named; the registry itself only where something is wrong with it. */
+function describeEndpoint(
+  { url, state, message }: Status['upstreams'][number]['endpoints'][number],
+  registry: string,
+): string[] {
+  if (state === 'up') return url === registry ? [] : [`          by way of ${url}`];
+  return [`          ${url} is ${state}: ${message}`];
+}
+
+/** Who asks without a login and was never counted is not worth a line. */
+function isTelling({ account, remaining, restingUntil, rejectedUntil }: AccountStatus): boolean {
+  return (
+    [remaining, restingUntil, rejectedUntil].some((fact) => fact !== undefined) || account !== 'anonymous'
+  );
+}
+
+function said({ account, limit, remaining, restingUntil, rejectedUntil }: AccountStatus): string {
+  const left = remaining === undefined ? '' : `, ${remaining} of ${limit ?? '?'} pulls left`;
+  const rests = restingUntil === undefined ? '' : `, pulls nothing until ${restingUntil}`;
+  const rejected = rejectedUntil === undefined ? '' : `, LOGIN REFUSED, not tried until ${rejectedUntil}`;
+  return `${account}${left}${rests}${rejected}`;
 }

@@ -45,6 +45,8 @@ export function presentable(path: readonly PropertyKey[], value: unknown): unkno
 
 /** Masks everything in front of an `@` and behind a `?`, where URLs keep secrets, and cuts long text. */
 function withoutSecrets(text: string): string {
+  // The content of a file where its path belongs: it may be a key.
+  if (text.includes('-----BEGIN') || text.includes('\n')) return '***';
   const masked = text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1***@').replace(/\?.*$/s, '?***');
   return masked.length > 100 ? `${masked.slice(0, 100)}…` : masked;
 }

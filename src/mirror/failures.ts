@@ -22,25 +22,35 @@ export function toRegistryError(reference: string, error: unknown): unknown {
     );
   }
   if (!(error instanceof UpstreamError)) return error;
-  switch (error.reason) {
+  const { message, host, reason } = error;
+  const afterS = error.retryAfterMs === undefined ? RETRY_SOON_S : Math.ceil(error.retryAfterMs / 1000);
+  const cannot = (status: 502 | 503 | 504): RegistryError =>
+    unavailable(`${reference}: ${message}; ask again`, status, afterS, error, { upstream: host, reason });
+  switch (reason) {
     case 'denied':
       return denied(reference, error);
     case 'throttled':
-      return tooManyRequests(error.host, Math.ceil((error.retryAfterMs ?? 60_000) / 1000), error);
+      return tooManyRequests(
+        error.host,
+        Math.ceil((error.retryAfterMs ?? 60_000) / 1000),
+        error,
+        error.limit,
+      );
     case 'timeout':
-      return unavailable(`${reference}: ${error.message}; ask again`, 504, RETRY_SOON_S, error);
+      return cannot(504);
     case 'dns':
     case 'refused':
     case 'reset':
     case 'stopped':
-      return unavailable(`${reference}: ${error.message}; ask again`, 503, RETRY_SOON_S, error);
+      return cannot(503);
     case 'tls':
     case 'server-error':
     case 'untrusted-realm':
     case 'token':
     case 'bad-answer':
+    case 'html':
     case 'redirect':
-      return unavailable(`${reference}: ${error.message}`, 502, RETRY_SOON_S, error);
+      return cannot(502);
   }
 }
 

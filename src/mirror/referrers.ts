@@ -185,7 +185,7 @@ function fitting(referrers: readonly Referrer[]): number {
 function isWithoutApi(error: unknown): boolean {
   if (!(error instanceof UpstreamError)) return false;
   const isOddAnswer = error.reason === 'bad-answer' && error.status !== undefined;
-  return isOddAnswer || error.reason === 'redirect' || error.status === 501;
+  return isOddAnswer || error.reason === 'redirect';
 }
 
 /** Some refuse what they do not know. Who may read the repository learns from the tag whether that is so. */

@@ -75,11 +75,24 @@ export function denied(reference: string, cause?: unknown): RegistryError {
   );
 }
 
-export function tooManyRequests(host: string, retryAfterS: number, cause?: unknown): RegistryError {
-  return new RegistryError(
-    `${host} limits the rate of requests; ask again in ${retryAfterS} s, or give hubcap credentials with a higher limit`,
-    { code: 'TOOMANYREQUESTS', status: 429, retryAfterS, detail: { upstream: host }, cause },
-  );
+/** @param limit `pulls` of an account, against which another one helps, or `requests` of the address */
+export function tooManyRequests(
+  host: string,
+  retryAfterS: number,
+  cause?: unknown,
+  limit: 'pulls' | 'requests' = 'requests',
+): RegistryError {
+  const what =
+    limit === 'pulls'
+      ? `allows no more pulls for now; ask again in ${retryAfterS} s, or give hubcap credentials with a higher limit`
+      : `limits the rate of requests from this address; ask again in ${retryAfterS} s`;
+  return new RegistryError(`${host} ${what}`, {
+    code: 'TOOMANYREQUESTS',
+    status: 429,
+    retryAfterS,
+    detail: { upstream: host, limit },
+    cause,
+  });
 }
 
 /** @param status 502 for a wrong answer, 503 for none, 504 for none in time */
@@ -88,8 +101,10 @@ export function unavailable(
   status: 502 | 503 | 504,
   retryAfterS: number,
   cause?: unknown,
+  detail?: Record<string, unknown>,
 ): RegistryError {
-  return new RegistryError(message, { code: 'UNAVAILABLE', status, retryAfterS, cause });
+  const facts = { code: 'UNAVAILABLE', status, retryAfterS, cause } as const;
+  return new RegistryError(message, detail ? { ...facts, detail } : facts);
 }
 
 export function offlineUnknown(

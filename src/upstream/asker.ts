@@ -1,13 +1,22 @@
-/** Owns asking one registry: authorization, one fresh try on 401, the time-out that a 429 imposes. */
+/** Owns asking one registry: with which account, its authorization, one fresh try on 401, what a 429 imposes. */
 import type { Repository } from '../oci/reference.ts';
 import { untilAborted } from './abort.ts';
+import type { Account, AccountState, Reserve } from './account.ts';
+import { Accounts, type Errand } from './accounts.ts';
 import { type Authorization, Authorizer } from './authorizer.ts';
-import { type CredentialSource, Credentials } from './credentials.ts';
+import type { EndpointState } from './circuit.ts';
+import type { CredentialSource } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
-import { parseRateLimit, parseRetryAfter, type RateLimit } from './rate-limit.ts';
-import { isRedirect } from './redirects.ts';
+import {
+  type LimitKind,
+  limitOf,
+  parseRateLimit,
+  parseRetryAfter,
+  pullsRestMs,
+  type RateLimit,
+} from './rate-limit.ts';
 import { Tokens } from './tokens.ts';
-import { type Answer, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
+import { type Answer, discardBody, type Lane, type ProxyRules, readSmall, Transport } from './transport.ts';
 
 export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
 
@@ -16,8 +25,13 @@ export interface UpstreamObserver {
   answered(kind: UpstreamRequestKind, status: number | 'none', durationMs: number): void;
   received(bytes: number): void;
   token(result: 'fetched' | 'refused' | 'failed'): void;
-  rateLimit(limit: RateLimit): void;
+  /** @param account its name, unique at this address */
+  rateLimit(limit: RateLimit, account: string): void;
   resumed(): void;
+  /** a question was answered by no endpoint, with all attempts */
+  failed(error: UpstreamError): void;
+  /** an endpoint is to be left alone, or answers again */
+  endpoint(host: string, state: EndpointState, failure: UpstreamError | undefined): void;
 }
 
 export interface UpstreamOptions {
@@ -27,11 +41,22 @@ export interface UpstreamOptions {
   realms: readonly string[];
   credentials: readonly CredentialSource[];
   connections: number;
-  timeouts: { connectMs: number; headersMs: number; idleMs: number; stallMs: number; confirmMs: number };
+  timeouts: {
+    connectMs: number;
+    headersMs: number;
+    idleMs: number;
+    stallMs: number;
+    confirmMs: number;
+    probeMs: number;
+  };
   retries: number;
   proxy: ProxyRules;
+  /** pulls of each account that are kept for what clients wait for; none where it is left out */
+  reserve?: Reserve;
   observer: UpstreamObserver;
   now: () => number;
+  /** 0 … 1; where it is left out, `Math.random` */
+  random?: () => number;
 }
 
 export interface Ask {
@@ -45,6 +70,8 @@ export interface Ask {
   lane: Lane;
   /** no client waits for it: the reserve of a pull limit is not spent on it */
   isBackground?: boolean;
+  /** as somebody without credentials */
+  isAnonymous?: boolean;
 }
 
 /** An answer that gets out of here is a 2xx, a redirect, 404 or 416; all others are thrown as UpstreamError. */
@@ -52,48 +79,83 @@ export class Asker {
   readonly transport: Transport;
   readonly #options: UpstreamOptions;
   readonly #authorizer: Authorizer;
-  readonly #restingUntilMs = { all: 0, manifests: 0 };
-  #rateLimit: RateLimit | undefined;
+  readonly #accounts: Accounts;
 
   constructor(options: UpstreamOptions) {
-    const { host, url, realms, now, observer } = options;
+    const { url, realms, now, observer, reserve = 0, random = Math.random } = options;
     this.#options = options;
     this.transport = new Transport({
       ...options.timeouts,
       connections: options.connections,
       proxy: options.proxy,
     });
+    this.#accounts = new Accounts({ ...options, reserve, random });
     this.#authorizer = new Authorizer({
       address: url,
       realms,
-      credentials: new Credentials(host, url, options.credentials, now),
-      tokens: new Tokens({ transport: this.transport, now, observe: observer.token }),
+      tokens: new Tokens({ transport: this.transport, now, random, observe: observer.token }),
     });
   }
 
-  /** what upstream last said about its limits */
-  get rateLimit(): RateLimit | undefined {
-    return this.#rateLimit;
+  /** who may ask, and what upstream last said about their limits */
+  get accounts(): AccountState[] {
+    return this.#accounts.states;
   }
 
-  /** One question with its authorization; 401 is answered once, with something fresh. @throws UpstreamError */
+  /** until when nothing is asked: the limit on the requests of this address was met; undefined where all is asked */
+  get restingUntilMs(): number | undefined {
+    const { leftMs } = this.#accounts.requests;
+    return leftMs > 0 ? this.#options.now() + leftMs : undefined;
+  }
+
+  /**
+   * One question with its authorization; 401 is answered once, with something fresh. Where an account may not, each
+   * of the others that may be able to is asked with once.
+   * @throws UpstreamError
+   */
   async ask(ask: Ask): Promise<Answer> {
-    this.#refuseWhileResting(ask);
-    const offered = await this.#within(ask.signal, this.#authorizer.prepare(ask.repository));
-    let answer = await this.#send(ask, offered);
+    const tried = new Set<Account>();
+    let failure: UpstreamError | undefined;
+    for (;;) {
+      this.#refuseWhileResting();
+      const account = await this.#choose(ask, tried, failure);
+      try {
+        return await this.#askAs(account, ask);
+      } catch (error) {
+        this.#accounts.leave(account);
+        if (!(error instanceof UpstreamError) || !isAboutAccount(error)) throw error;
+        if (error.reason === 'denied') account.deny(ask.repository);
+        tried.add(account);
+        failure = error;
+      }
+    }
+  }
+
+  async #choose(ask: Ask, tried: ReadonlySet<Account>, failure: UpstreamError | undefined): Promise<Account> {
+    try {
+      return await this.#within(ask.signal, this.#accounts.choose(errandOf(ask), tried, failure));
+    } catch (error) {
+      this.#accounts.leave();
+      throw error;
+    }
+  }
+
+  async #askAs(account: Account, ask: Ask): Promise<Answer> {
+    const { repository, signal } = ask;
+    const offered = await this.#within(signal, this.#authorizer.prepare(repository, account));
+    let answer = await this.#send(ask, account, offered);
     if (answer.status === 401) {
       await discardBody(answer);
       offered?.reject();
       const challenge = answer.header('www-authenticate');
-      const fresh = await this.#within(ask.signal, this.#authorizer.challenged(ask.repository, challenge));
-      answer = await this.#send(ask, fresh);
+      const answering = this.#authorizer.challenged(repository, challenge, account, offered);
+      const fresh = await this.#within(signal, answering);
+      answer = await this.#send(ask, account, fresh);
       if (answer.status === 401) fresh.reject();
     }
-    if (isRedirect(answer.status) || answer.status < 400 || answer.status === 404 || answer.status === 416) {
-      return answer;
-    }
-    await discardBody(answer);
-    throw this.#refused(ask, answer);
+    const { status } = answer;
+    if (status < 400 || status === 404 || status === 416) return answer;
+    throw await this.#refused(ask, account, answer);
   }
 
   /** Tokens and credential helpers are waited for as long as the asker can wait; they go on for the others. */
@@ -105,16 +167,19 @@ export class Asker {
     }
   }
 
-  async #send(ask: Ask, authorization: Authorization | undefined): Promise<Answer> {
+  async #send(ask: Ask, account: Account, authorization: Authorization | undefined): Promise<Answer> {
     const { observer, now, url } = this.#options;
     const { kind, method, repository, path, signal, lane } = ask;
     const headers = authorization ? { ...ask.headers, authorization: authorization.header } : ask.headers;
     const target = new URL(`${url.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, url);
     const startMs = now();
+    const learn = this.#accounts.learnFrom(account, errandOf(ask), authorization !== undefined);
     try {
       const answer = await this.transport.send({ method, url: target, headers, signal, lane });
       observer.answered(kind, answer.status, now() - startMs);
-      this.#noteRateLimit(answer);
+      const limit = parseRateLimit(answer.header);
+      if (limit) observer.rateLimit(limit, this.#accounts.nameOf(account));
+      learn(answer.status, limit);
       return answer;
     } catch (error) {
       observer.answered(kind, 'none', now() - startMs);
@@ -122,51 +187,79 @@ export class Asker {
     }
   }
 
-  #noteRateLimit(answer: Answer): void {
-    const limit = parseRateLimit(answer.header);
-    if (!limit) return;
-    this.#rateLimit = limit;
-    this.#options.observer.rateLimit(limit);
-  }
-
-  #refuseWhileResting({ kind, method }: Ask): void {
-    const { all, manifests } = this.#restingUntilMs;
-    const untilMs = kind === 'manifest' && method === 'GET' ? Math.max(all, manifests) : all;
-    const retryAfterMs = untilMs - this.#options.now();
-    if (retryAfterMs <= 0) return;
+  #refuseWhileResting(): void {
+    const retryAfterMs = this.#accounts.requests.enter();
     const { host } = this.#options.url;
-    throw new UpstreamError(`${host} limits the rate; it is not asked before its time`, {
-      reason: 'throttled',
-      host,
-      status: 429,
-      retryAfterMs,
-    });
+    if (retryAfterMs > 0)
+      throw throttled(
+        `${host} limits the rate; it is not asked before its time`,
+        host,
+        'requests',
+        retryAfterMs,
+      );
   }
 
-  #refused({ kind, method }: Ask, answer: Answer): UpstreamError {
+  async #refused(ask: Ask, account: Account, answer: Answer): Promise<UpstreamError> {
     const { host } = this.#options.url;
     const { status } = answer;
-    if (status === 429) {
-      const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#options.now());
-      // A pull limit lets HEAD and blobs pass; any other 429 is about the address and covers everything.
-      const isPullLimit = kind === 'manifest' && method === 'GET';
-      this.#restingUntilMs[isPullLimit ? 'manifests' : 'all'] = this.#options.now() + retryAfterMs;
-      return new UpstreamError(`${host} limits the rate`, {
-        reason: 'throttled',
-        host,
-        status,
-        retryAfterMs,
-      });
-    }
+    if (status === 429) return await this.#throttled(ask, account, answer);
+    await discardBody(answer);
     if (status === 401 || status === 403) {
       return new UpstreamError(`${host} refuses access`, { reason: 'denied', host, status });
     }
     return unexpectedStatus(host, status);
   }
+
+  async #throttled(ask: Ask, account: Account, answer: Answer): Promise<UpstreamError> {
+    const { url, now } = this.#options;
+    const { isPull } = errandOf(ask);
+    const rateLimit = parseRateLimit(answer.header);
+    const namedMs = parseRetryAfter(answer.header('retry-after'), now());
+    const limit = limitOf({
+      isPull,
+      rateLimit,
+      body: isPull ? await readExcuse(answer, url.host) : undefined,
+    });
+    if (!isPull) await discardBody(answer);
+    const { requests } = this.#accounts;
+    if (limit === 'requests') {
+      requests.begin(namedMs);
+      return throttled(`${url.host} limits the rate`, url.host, limit, requests.leftMs);
+    }
+    const windowS = rateLimit?.windowS ?? account.rateLimit?.windowS;
+    this.#accounts.exhaust(account, pullsRestMs(namedMs, windowS));
+    return throttled(`${url.host} allows no more pulls for now`, url.host, limit, account.pulls.leftMs);
+  }
+}
+
+/** What a 429 says for itself. An answer that is broken or too long says nothing. */
+async function readExcuse(answer: Answer, host: string): Promise<string | undefined> {
+  try {
+    return (await readSmall(answer, host, MAX_EXCUSE_BYTES)).toString('utf8');
+  } catch {
+    return undefined; // the status was said before it broke; what to make of it needs no more
+  }
+}
+
+const MAX_EXCUSE_BYTES = 16 * 1024;
+
+/** HEAD does not count against a pull limit, nor do blobs. */
+function errandOf({ kind, method, repository, isBackground = false, isAnonymous = false }: Ask): Errand {
+  return { repository, isPull: kind === 'manifest' && method === 'GET', isBackground, isAnonymous };
+}
+
+/** Another account may be given what this one was not. */
+function isAboutAccount({ reason, limit }: UpstreamError): boolean {
+  return reason === 'denied' || (reason === 'throttled' && limit === 'pulls');
+}
+
+function throttled(message: string, host: string, limit: LimitKind, retryAfterMs: number): UpstreamError {
+  return new UpstreamError(message, { reason: 'throttled', limit, host, status: 429, retryAfterMs });
 }
 
 /** @returns the error for a status that no registry gives to this question, or that says it failed */
 export function unexpectedStatus(host: string, status: number): UpstreamError {
-  const reason = status >= 500 || status === 408 ? 'server-error' : 'bad-answer';
+  const isFailure = (status >= 500 && status !== 501) || status === 408; // 501: it has no such thing, and never will
+  const reason = isFailure ? 'server-error' : 'bad-answer';
   return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
 }

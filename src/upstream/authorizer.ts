@@ -1,17 +1,17 @@
 /** Owns how one upstream wants to be asked: which challenge it makes, and what answers it. */
 import { LRUCache } from 'lru-cache';
 import type { Repository } from '../oci/reference.ts';
+import type { Account } from './account.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
-import { basicAuthorization, type Credentials } from './credentials.ts';
+import { basicAuthorization } from './credentials.ts';
 import type { Login } from './docker-config.ts';
 import { UpstreamError } from './errors.ts';
 import { trustedRealm } from './realm.ts';
-import type { TokenQuestion, Tokens } from './tokens.ts';
+import { isRefusedLogin, type TokenQuestion, type Tokens } from './tokens.ts';
 
 export interface AuthorizerOptions {
   address: URL;
   realms: readonly string[];
-  credentials: Credentials;
   tokens: Tokens;
 }
 
@@ -37,67 +37,56 @@ export class Authorizer {
   }
 
   /** @returns what to send along, undefined while upstream has made no challenge */
-  async prepare(repository: Repository): Promise<Authorization | undefined> {
+  async prepare(repository: Repository, account: Account): Promise<Authorization | undefined> {
     const own = this.#challenges.get(repository);
-    if (own) return await this.#answer(own, repository);
+    if (own) return await this.#answer(own, repository, account);
     const general = this.#latest?.scheme === 'bearer' ? { ...this.#latest, scope: undefined } : this.#latest;
-    return general && (await this.#answer(general, repository));
+    return general && (await this.#answer(general, repository, account));
   }
 
   /**
    * Upstream answered 401.
    * @param header its `WWW-Authenticate`
+   * @param refused what it was sent
    * @returns what to send with the one fresh try
    * @throws UpstreamError where the challenge cannot or must not be answered
    */
-  async challenged(repository: Repository, header: string | undefined): Promise<Authorization> {
+  async challenged(
+    repository: Repository,
+    header: string | undefined,
+    account: Account,
+    refused: Authorization | undefined,
+  ): Promise<Authorization> {
     const { host } = this.#options.address;
     const challenge = parseChallenge(header);
     if (!challenge) {
-      throw new UpstreamError(`${host} refuses access and names no way to authenticate that hubcap knows`, {
-        reason: 'denied',
-        host,
-        status: 401,
-      });
+      const message = `${host} refuses access and names no way to authenticate that hubcap knows`;
+      throw new UpstreamError(message, { reason: 'denied', host, status: 401 });
     }
-    const authorization = await this.#answer(challenge, repository);
+    const authorization = await this.#answer(challenge, repository, account);
     this.#challenges.set(repository, challenge);
     this.#latest = challenge;
-    return authorization;
+    if (challenge.scheme === 'bearer' || authorization.header !== refused?.header) return authorization;
+    // The same password would be refused once more, and one that is wrong too often locks its account.
+    authorization.reject();
+    throw refusedLogin(host);
   }
 
-  async #answer(challenge: Challenge, repository: Repository): Promise<Authorization> {
-    const login = await this.#login();
-    if (challenge.scheme === 'bearer') return await this.#bearer(challenge, repository, login);
+  async #answer(challenge: Challenge, repository: Repository, account: Account): Promise<Authorization> {
+    const login = await account.open();
+    if (challenge.scheme === 'bearer') return await this.#bearer(challenge, repository, account, login);
     const { host } = this.#options.address;
     if (!login) {
-      throw new UpstreamError(`${host} wants a username and a password, and none is configured`, {
-        reason: 'denied',
-        host,
-        status: 401,
-      });
+      const message = `${host} wants a username and a password, and none is configured`;
+      throw new UpstreamError(message, { reason: 'denied', host, status: 401 });
     }
-    return { header: basicAuthorization(login), reject: () => this.#options.credentials.forget() };
-  }
-
-  async #login(): Promise<Login | undefined> {
-    const { host } = this.#options.address;
-    try {
-      return await this.#options.credentials.login();
-    } catch (error) {
-      // Going on anonymously would spend a limit that nobody meant to spend, and hide the mistake.
-      const why = error instanceof Error ? error.message : String(error);
-      throw new UpstreamError(`the credentials for ${host} cannot be had: ${why}`, {
-        reason: 'token',
-        host,
-        cause: error,
-      });
-    }
+    return { header: basicAuthorization(login), reject: () => account.reject(refusedLogin(host)) };
   }
 
   async #bearer(
     { realm, service, scope }: Extract<Challenge, { scheme: 'bearer' }>,
     repository: Repository,
+    account: Account,
     login: Login | undefined,
   ): Promise<Authorization> {
     const { address, realms, tokens } = this.#options;
@@ -114,10 +103,10 @@ export class Authorizer {
       service,
       scope: scope ?? `repository:${repository}:pull`,
       login,
+      holder: account.id,
     };
     const token = await tokens.get(question).catch((error: unknown) => {
-      if (login && error instanceof UpstreamError && error.reason === 'denied')
-        this.#options.credentials.forget();
+      if (error instanceof UpstreamError && isRefusedLogin(question, error)) account.reject(error);
       throw error;
     });
     return {
@@ -125,4 +114,12 @@ export class Authorizer {
       reject: () => tokens.reject(question, token),
     };
   }
+}
+
+function refusedLogin(host: string): UpstreamError {
+  return new UpstreamError(`${host} refuses the configured credentials`, {
+    reason: 'denied',
+    host,
+    status: 401,
+  });
 }

@@ -1,4 +1,4 @@
-/** Owns the login for an upstream: the first of the configured sources that has one. */
+/** Owns one of the configured sources of a login: reads it, keeps it for a while. */
 import { type Login, loginFromDockerConfig } from './docker-config.ts';
 
 export type CredentialSource =
@@ -14,24 +14,23 @@ const HUB_HOSTS: ReadonlySet<string> = new Set(['registry-1.docker.io', 'index.d
 const HUB_KEYS = ['https://index.docker.io/v1/', 'docker.io', 'index.docker.io', 'registry-1.docker.io'];
 
 export class Credentials {
-  readonly #sources: readonly CredentialSource[];
+  readonly source: CredentialSource;
   readonly #serverKeys: readonly string[];
   readonly #now: () => number;
   #known: { login: Promise<Login | undefined>; untilMs: number } | undefined;
 
   /** @param upstream the host that clients name */
-  constructor(upstream: string, address: URL, sources: readonly CredentialSource[], now: () => number) {
-    this.#sources = sources;
+  constructor(upstream: string, address: URL, source: CredentialSource, now: () => number) {
+    this.source = source;
     this.#serverKeys = serverKeys(upstream, address);
     this.#now = now;
   }
 
   /**
-   * @returns the login, undefined where upstream is asked anonymously
-   * @throws Error where a source cannot be read; it names the file or helper, never a secret
+   * @returns the login, undefined where there is none: then it is nobody's
+   * @throws Error where the source cannot be read; it names the file or helper, never a secret
    */
   async login(): Promise<Login | undefined> {
-    if (this.#sources.length === 0) return undefined;
     if (!this.#known || this.#now() >= this.#known.untilMs) {
       const login = this.#find();
       this.#known = { login, untilMs: this.#now() + REMEMBER_MS };
@@ -40,19 +39,16 @@ export class Credentials {
     return await this.#known.login;
   }
 
-  /** Upstream refused the login: the next question reads the sources again. */
+  /** Upstream refused the login: the next question reads the source again. */
   forget(): void {
     this.#known = undefined;
   }
 
   async #find(): Promise<Login | undefined> {
-    for (const source of this.#sources) {
-      if (source.kind === 'anonymous') return undefined;
-      if (source.kind === 'password') return { username: source.username, password: source.password };
-      const login = await loginFromDockerConfig(source.file, this.#serverKeys);
-      if (login) return login;
-    }
-    return undefined;
+    const { source } = this;
+    if (source.kind === 'anonymous') return undefined;
+    if (source.kind === 'dockerConfig') return await loginFromDockerConfig(source.file, this.#serverKeys);
+    return { username: source.username, password: source.password };
   }
 }
 

@@ -141,13 +141,14 @@ function pauseBefore(
   failure: unknown,
 ): number | undefined {
   if (!(failure instanceof UpstreamError)) return undefined;
-  const isThrottled = failure.reason === 'throttled';
-  if (!failure.isTransient && !isThrottled) return undefined;
+  // An endpoint that is left alone, or that limits the rate, is asked again at its time.
+  const isToWait = failure.reason === 'throttled' || failure.isFromMemory;
+  if (!failure.isTransient && !isToWait) return undefined;
   const waitMs = Math.max(pauseMs(stall.attempts, Math.random()), failure.retryAfterMs ?? 0);
   // How long to wait is then upstream's word, and the wait itself is no attempt.
   const elapsedMs = now() - stall.sinceMs;
-  const isInTime = isThrottled ? Math.max(elapsedMs, waitMs) <= stallMs : elapsedMs + waitMs <= stallMs;
-  return isInTime || (stall.attempts <= retries && !isThrottled) ? waitMs : undefined;
+  const isInTime = isToWait ? Math.max(elapsedMs, waitMs) <= stallMs : elapsedMs + waitMs <= stallMs;
+  return isInTime || (stall.attempts <= retries && !isToWait) ? waitMs : undefined;
 }
 
 function disappeared(host: string): UpstreamError {

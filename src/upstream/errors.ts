@@ -1,4 +1,5 @@
 /** Owns the ways in which an upstream can fail to say, each with a name that logs and metrics use. */
+import type { LimitKind } from './rate-limit.ts';
 
 export type FailureReason =
   | 'dns'
@@ -12,6 +13,7 @@ export type FailureReason =
   | 'untrusted-realm'
   | 'token'
   | 'bad-answer'
+  | 'html'
   | 'redirect'
   | 'stopped';
 
@@ -21,8 +23,12 @@ export interface UpstreamErrorFacts {
   host: string;
   /** its HTTP status, where it answered */
   status?: number;
-  /** when asking again makes sense, where upstream said so */
+  /** when asking again makes sense, where that is known */
   retryAfterMs?: number;
+  /** nobody was asked now: it is what an endpoint that is left alone failed at before */
+  isFromMemory?: boolean;
+  /** which limit `throttled` is about */
+  limit?: LimitKind;
   cause?: unknown;
 }
 
@@ -32,6 +38,8 @@ export class UpstreamError extends Error {
   readonly host: string;
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly isFromMemory: boolean;
+  readonly limit: LimitKind | undefined;
 
   constructor(message: string, facts: UpstreamErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -40,14 +48,16 @@ export class UpstreamError extends Error {
     this.host = facts.host;
     this.status = facts.status;
     this.retryAfterMs = facts.retryAfterMs;
+    this.isFromMemory = facts.isFromMemory ?? false;
+    this.limit = facts.limit;
   }
 
   /** whether the same question may get another answer at once */
   get isTransient(): boolean {
     // What a registry or token server refuses with a 4xx it refuses again; a CDN's may be an address that expired.
     const isAnswer = this.reason === 'bad-answer' || this.reason === 'token';
-    const isRefusal = isAnswer && this.status !== undefined && this.status < 500;
-    return TRANSIENT.has(this.reason) && !isRefusal;
+    const isRefusal = isAnswer && this.status !== undefined && (this.status < 500 || this.status === 501);
+    return TRANSIENT.has(this.reason) && !isRefusal && !this.isFromMemory;
   }
 }
 
@@ -59,6 +69,7 @@ const TRANSIENT: ReadonlySet<FailureReason> = new Set([
   'server-error',
   'token',
   'bad-answer',
+  'html',
   'redirect',
 ]);
 

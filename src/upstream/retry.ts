@@ -2,16 +2,16 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { UpstreamError } from './errors.ts';
 
-const FIRST_PAUSE_MS = 200;
-const MAX_PAUSE_MS = 5_000;
+/** Between attempts at one question. */
+const ATTEMPTS = { firstMs: 200, maxMs: 5_000 };
 
 /**
  * @param attempt 1 after the first failure
  * @param random 0 … 1; jitter keeps a fleet from coming back in step
  * @returns ms to wait: doubling, between half and the whole of it
  */
-export function pauseMs(attempt: number, random: number): number {
-  const whole = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
+export function pauseMs(attempt: number, random: number, { firstMs, maxMs } = ATTEMPTS): number {
+  const whole = Math.min(maxMs, firstMs * 2 ** (attempt - 1));
   return whole / 2 + (whole / 2) * random;
 }
 

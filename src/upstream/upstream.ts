@@ -1,90 +1,105 @@
-/** Owns one registry as a client: what hubcap asks it, and what its answers mean (distribution-spec, "Pull"). */
-import { type Digest, parseDigest } from '../oci/digest.ts';
-import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
-import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
+/** Owns one registry as a client: which of its endpoints is asked, how often, for how long (distribution-spec, "Pull"). */
+import type { Digest } from '../oci/digest.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
-import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
+import type { AccountState } from './account.ts';
+import type { UpstreamOptions } from './asker.ts';
+import type { Asked, EndpointState } from './circuit.ts';
 import { type Download, openDownload, type WantedBlob } from './download.ts';
+import {
+  Endpoint,
+  type FetchedManifest,
+  type FetchedPage,
+  type ManifestHead,
+  type Manner,
+} from './endpoint.ts';
 import { UpstreamError } from './errors.ts';
-import type { RateLimit } from './rate-limit.ts';
-import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { Failover } from './failover.ts';
 import { withRetries } from './retry.ts';
-import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
+import type { Answer } from './transport.ts';
 
-export interface ManifestHead {
-  /** what upstream says, undefined where it does not or says nonsense */
-  digest: Digest | undefined;
-  mediaType: string | undefined;
-  /** bytes */
-  size: number | undefined;
+export type { FetchedManifest, FetchedPage, ManifestHead } from './endpoint.ts';
+
+export interface UpstreamSettings extends UpstreamOptions {
+  /** nearer copies, asked in this order before the registry itself */
+  mirrors: readonly EndpointAddress[];
 }
 
-export interface FetchedManifest extends ManifestHead {
-  body: Buffer;
-}
+export type EndpointAddress = Pick<UpstreamOptions, 'url' | 'realms' | 'credentials'>;
 
-export interface FetchedPage {
-  body: Buffer;
-  mediaType: string | undefined;
-  /** the `Link` header, for the next page */
-  link: string | undefined;
+export interface EndpointStatus {
+  url: string;
+  state: EndpointState;
+  /** why it is not `up` */
+  failure: UpstreamError | undefined;
 }
 
 /** Clients wait 30 s for a response's head (containerd): hubcap must know before. */
 const ANSWER_DEADLINE_MS = 25_000;
-const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+
+/** What is asked, and how long its asker can wait. */
+type Question = Asked & { deadlineMs: number };
 
 /** Absence is undefined; everything that is not a clear yes or no is thrown as UpstreamError. */
 export class Upstream {
   readonly host: string;
   readonly address: URL;
-  readonly #options: UpstreamOptions;
-  readonly #asker: Asker;
-  readonly #stranger: Asker;
+  readonly #options: UpstreamSettings;
+  readonly #authority: Endpoint;
+  readonly #endpoints: readonly Endpoint[];
 
-  constructor(options: UpstreamOptions) {
+  constructor(options: UpstreamSettings) {
     this.host = options.host;
     this.address = options.url;
     this.#options = options;
-    this.#asker = new Asker(options);
-    this.#stranger =
-      options.credentials.length === 0 ? this.#asker : new Asker({ ...options, credentials: [] });
+    this.#authority = new Endpoint(options, true);
+    const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
+    this.#endpoints = [...mirrors, this.#authority];
   }
 
-  /** what upstream last said about its limits */
-  get rateLimit(): RateLimit | undefined {
-    return this.#asker.rateLimit;
+  /** who may ask, at each endpoint, and what upstream last said about their limits */
+  get accounts(): AccountState[] {
+    return this.#endpoints.flatMap((endpoint) => endpoint.accounts);
+  }
+
+  /** until when the registry itself is not asked: the limit on the requests of this address was met */
+  get restingUntilMs(): number | undefined {
+    return this.#authority.restingUntilMs;
   }
 
   /** whether it is asked with credentials: then not all that it gives is for everybody */
   get hasCredentials(): boolean {
-    return this.#options.credentials.length > 0;
+    return [this.#options, ...this.#options.mirrors].some(({ credentials }) => credentials.length > 0);
+  }
+
+  /** in the order in which they are asked */
+  get endpoints(): EndpointStatus[] {
+    return this.#endpoints.map(({ address, state, failure }) => ({ url: address.href, state, failure }));
+  }
+
+  /** Tries endpoints again that failed, where it is time to. Never rejects. */
+  async probe(): Promise<void> {
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.probeIfDue()));
   }
 
   /**
    * Asks, as somebody without credentials, for what stands below a repository.
    * @param path `manifests/latest`, `blobs/sha256:…`
+   * @param deadlineMs how long the caller can wait
    * @returns whether it is given to everybody, `absent` where upstream says that there is no such thing (to them)
    * @throws UpstreamError where it cannot say
    */
   async isPublic(
     repository: Repository,
-    kind: Ask['kind'],
+    kind: Asked['kind'],
     path: string,
+    deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<'public' | 'private' | 'absent'> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
-    const headers = { accept: MANIFEST_ACCEPT };
-    const ask: Ask = { kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' };
-    try {
-      return await this.#retrying(signal, async () => {
-        const answer = await this.#stranger.ask(ask);
-        await discardBody(answer);
-        return answer.status === 404 ? 'absent' : 'public';
-      });
-    } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
-      throw error;
-    }
+    const question = toQuestion(kind, repository, path, { deadlineMs });
+    // What a mirror gives to strangers may be for those alone who reach the mirror.
+    const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
+      endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
+    );
+    return answer ?? 'absent';
   }
 
   /**
@@ -97,13 +112,11 @@ export class Upstream {
     reference: Reference,
     { isAfresh = false, isBackground = false } = {},
   ): Promise<FetchedManifest | undefined> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const path = `manifests/${referenceText(reference)}`;
     const lane = isAfresh ? 'fresh' : 'short';
-    return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('GET', repository, reference, signal, lane, isBackground);
-      if (!answer) return undefined;
-      return { ...headOf(answer), body: await this.#read(answer, MAX_MANIFEST_BYTES) };
-    });
+    return await this.#ask(toQuestion('manifest', repository, path), this.#order(lane), (endpoint, signal) =>
+      endpoint.manifest(repository, path, { signal, lane, isBackground }),
+    );
   }
 
   /**
@@ -115,28 +128,26 @@ export class Upstream {
     reference: Reference,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<ManifestHead | undefined> {
-    const signal = AbortSignal.timeout(deadlineMs);
-    return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('HEAD', repository, reference, signal, 'short');
-      if (!answer) return undefined;
-      await discardBody(answer);
-      return headOf(answer);
-    });
+    const path = `manifests/${referenceText(reference)}`;
+    const question = toQuestion('manifest', repository, path, { deadlineMs });
+    return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
+      endpoint.headManifest(repository, path, { signal, lane: 'short' }),
+    );
   }
 
-  /** Asks whether a repository holds a blob, without downloading it. `size` is undefined where upstream hides it. */
-  async headBlob(repository: Repository, digest: Digest): Promise<{ size: number | undefined } | undefined> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
-    return await this.#retrying(signal, async () => {
-      const answer = await this.#asker.ask(this.#blobAsk('HEAD', repository, digest, {}, signal, 'short'));
-      await discardBody(answer);
-      if (answer.status === 404) return undefined;
-      if (!isRedirect(answer.status)) return { size: contentSize(answer) };
-      // The registry has it. What it points to is often signed for GET alone: ask for one byte.
-      const byte = await this.#openBlob(repository, digest, { range: 'bytes=0-0' }, signal, 'short');
-      if (byte) destroyBody(byte);
-      return byte && { size: contentSize(byte) };
-    });
+  /**
+   * Asks whether a repository holds a blob, without downloading it. `size` is undefined where upstream hides it.
+   * @param deadlineMs how long the caller can wait
+   */
+  async headBlob(
+    repository: Repository,
+    digest: Digest,
+    deadlineMs = ANSWER_DEADLINE_MS,
+  ): Promise<{ size: number | undefined } | undefined> {
+    const question = toQuestion('blob', repository, `blobs/${digest}`, { deadlineMs });
+    return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
+      endpoint.headBlob(repository, digest, { signal, lane: 'short' }),
+    );
   }
 
   /**
@@ -153,7 +164,7 @@ export class Upstream {
       host: url.host,
       received: observer.received,
       resumed: observer.resumed,
-      open: (headers, until) => this.#openBlob(repository, digest, headers, until, wanted.lane),
+      open: this.#opener(repository, digest, wanted),
       now,
     });
   }
@@ -161,7 +172,7 @@ export class Upstream {
   /**
    * Fetches a page of `tags/list` or `referrers/<digest>`.
    * @param path with its query
-   * @param deadlineMs how long the caller can wait
+   * @param deadlineMs how long the caller can wait; `confirm` in the configuration where something is known
    */
   async page(
     kind: 'tags' | 'referrers',
@@ -169,119 +180,78 @@ export class Upstream {
     path: string,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<FetchedPage | undefined> {
-    const signal = AbortSignal.timeout(deadlineMs);
-    return await this.#retrying(signal, async () => {
-      const headers = { accept: 'application/json, application/vnd.oci.image.index.v1+json' };
-      const question = { method: 'GET', headers, signal, lane: 'short' } as const;
-      const asked = await this.#asker.ask({ ...question, kind, repository, path });
-      // registry.k8s.io sends these, too, to a regional registry.
-      const answer = isRedirect(asked.status)
-        ? await followRedirects(this.#asker.transport, this.#options.url, asked, question)
-        : asked;
-      if (answer.status !== 200) return await this.#absent(answer);
-      const body = await this.#read(answer, MAX_PAGE_BYTES);
-      return { body, mediaType: answer.header('content-type'), link: answer.header('link') };
-    });
+    const patience = deadlineMs <= this.#options.timeouts.confirmMs ? 'short' : 'long';
+    const question = { ...toQuestion(kind, repository, path, { deadlineMs }), patience } as const;
+    return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
+      endpoint.page(kind, repository, path, { signal, lane: 'short' }),
+    );
   }
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await Promise.all([this.#asker.transport.close(), this.#stranger.transport.close()]);
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
-  async #retrying<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return await withRetries(this.#options.retries, signal, work);
-  }
-
-  async #askManifest(
-    method: 'GET' | 'HEAD',
-    repository: Repository,
-    reference: Reference,
-    signal: AbortSignal,
-    lane: Lane,
-    isBackground = false,
-  ): Promise<Answer | undefined> {
-    const path = `manifests/${referenceText(reference)}`;
-    const headers = { accept: MANIFEST_ACCEPT };
-    const answer = await this.#asker.ask({
-      kind: 'manifest',
-      method,
-      repository,
-      path,
-      headers,
-      signal,
-      lane,
-      isBackground,
-    });
-    if (answer.status === 404) return await this.#absent(answer);
-    // registry.k8s.io sends manifest requests to a regional registry.
-    return await followRedirects(this.#asker.transport, this.#options.url, answer, {
-      method,
-      headers,
-      signal,
-      lane,
-    });
-  }
-
-  /** 404 is absence; another answer that got this far is none that a registry gives. */
-  async #absent(answer: Answer): Promise<undefined> {
-    await discardBody(answer);
-    if (answer.status === 404) return undefined;
-    throw unexpectedStatus(this.#options.url.host, answer.status);
-  }
-
-  async #openBlob(
-    repository: Repository,
-    digest: Digest,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-    lane: Lane,
-  ): Promise<Answer | undefined> {
-    const answer = await this.#asker.ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
-    if (answer.status === 404) return await this.#absent(answer);
-    return await followRedirects(this.#asker.transport, this.#options.url, answer, {
-      method: 'GET',
-      headers,
-      signal,
-      lane,
-    });
-  }
-
-  #blobAsk(
-    method: 'GET' | 'HEAD',
-    repository: Repository,
-    digest: Digest,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-    lane: Lane,
-  ): Ask {
-    return { kind: 'blob', method, repository, path: `blobs/${digest}`, headers, signal, lane };
-  }
-
-  async #read(answer: Answer, maxBytes: number): Promise<Buffer> {
-    const encoding = answer.header('content-encoding');
-    if (encoding !== undefined && encoding !== 'identity') {
-      destroyBody(answer);
-      throw new UpstreamError(
-        `${this.#options.url.host}: it sends ${encoding} although identity was asked for`,
-        {
-          reason: 'bad-answer',
-          host: this.#options.url.host,
-        },
-      );
+  /** Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no. */
+  async #ask<T>(
+    { deadlineMs, ...asked }: Question,
+    endpoints: readonly Endpoint[],
+    work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    const { retries, observer, now } = this.#options;
+    const signal = AbortSignal.timeout(deadlineMs);
+    const failover = new Failover(endpoints, asked, now);
+    try {
+      const untilMs = now() + deadlineMs;
+      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work));
+    } catch (error) {
+      if (error instanceof UpstreamError) observer.failed(error);
+      throw error;
+    } finally {
+      failover.settle();
     }
-    const body = await readSmall(answer, this.#options.url.host, maxBytes);
-    this.#options.observer.received(body.length);
-    return body;
+  }
+
+  /** One pass for each attempt of a download, which decides itself how often it tries. */
+  #opener(repository: Repository, digest: Digest, { lane }: WantedBlob) {
+    const { retries, observer, now } = this.#options;
+    const { deadlineMs, ...asked } = toQuestion('blob', repository, `blobs/${digest}`);
+    const endpoints = this.#order(lane);
+    const failover = new Failover(endpoints, asked, now);
+    let failedInARow = 0;
+    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+      // A validator is good for the endpoint that gave it; the digest is what proves the content in the end.
+      const { 'if-range': _, ...portable } = headers;
+      const sent = endpoints.length > 1 ? portable : headers;
+      try {
+        const answer = await failover.pass(signal, now() + deadlineMs, (endpoint, until) =>
+          endpoint.openBlob(repository, digest, sent, { signal: until, lane }),
+        );
+        failedInARow = 0;
+        failover.settle();
+        return answer;
+      } catch (error) {
+        failedInARow += 1;
+        if (failedInARow === retries + 1 && error instanceof UpstreamError) observer.failed(error);
+        if (failedInARow > retries) failover.settle();
+        throw error;
+      }
+    };
+  }
+
+  /** What came wrong is asked for at the registry itself first: a mirror may keep what is wrong. */
+  #order(lane: Manner['lane']): readonly Endpoint[] {
+    return lane === 'fresh' ? this.#endpoints.toReversed() : this.#endpoints;
   }
 }
 
-function headOf(answer: Answer): ManifestHead {
-  const digest = answer.header('docker-content-digest');
-  const type = answer.header('content-type');
-  return {
-    digest: digest === undefined ? undefined : parseDigest(digest.trim()),
-    mediaType: type === undefined ? undefined : bareType(type),
-    size: contentSize(answer),
-  };
+/** @param deadlineMs shorter than what a client can wait: something known can be served instead of the answer */
+function toQuestion(
+  kind: Asked['kind'],
+  repository: Repository,
+  path: string,
+  { deadlineMs = ANSWER_DEADLINE_MS } = {},
+): Question {
+  const patience = deadlineMs < ANSWER_DEADLINE_MS ? 'short' : 'long';
+  return { kind, repository, path, patience, deadlineMs };
 }

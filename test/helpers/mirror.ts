@@ -80,8 +80,8 @@ export function makeConfig(directory: string, settings: MirrorSettings): Config 
       retries: 1,
       ...other,
       host,
-      // As often as `retries` says and no longer: what fails for good is told at once.
-      timeouts: { ...upstreamDefaults.timeouts, stallMs: 0, ...timeouts },
+      // As often as `retries` says and no longer: what fails for good is told at once, and asked for again at once.
+      timeouts: { ...upstreamDefaults.timeouts, stallMs: 0, probeMs: 0, ...timeouts },
     };
     return [host, upstream] as const;
   });

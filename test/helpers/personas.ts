@@ -1,6 +1,6 @@
 /** Owns the ways in which upstreams misbehave; each can stand alone or be combined. */
 import { gzipSync } from 'node:zlib';
-import type { Asked, Persona, PersonaServer } from './persona-server.ts';
+import type { Answer, Asked, Persona, PersonaServer } from './persona-server.ts';
 import type { TokenServer } from './token-server.ts';
 
 /** Plays `persona` for the requests that match alone. */
@@ -10,6 +10,7 @@ export function only(matches: (asked: Asked) => boolean, persona: Persona): Pers
 
 export const blobs = ({ path }: Asked): boolean => path.includes('/blobs/');
 export const blobDownloads = (asked: Asked): boolean => asked.method === 'GET' && blobs(asked);
+export const pulls = ({ method, path }: Asked): boolean => method === 'GET' && path.includes('/manifests/');
 export const manifests = ({ path }: Asked): boolean => path.includes('/manifests/');
 
 /** Plays `persona` for the first `times` requests. */
@@ -39,6 +40,24 @@ export function resetting(afterBytes: number): Persona {
 /** Answers with a status instead: 5xx, 429 with `Retry-After`, 403. */
 export function failing(status: number, headers: Record<string, string> = {}): Persona {
   return () => ({ status, headers });
+}
+
+/** What Docker Hub says to an account that has pulled all that it may. */
+export function outOfPulls(headers: Record<string, string> = {}): Persona {
+  return () => tooMany('You have reached your pull rate limit.', headers);
+}
+
+/** What Docker Hub says to an address that asks too often, whoever asks and for whatever. */
+export function askedTooOften(headers: Record<string, string> = {}): Persona {
+  return () => tooMany('Too Many Requests (HAP429)', headers);
+}
+
+function tooMany(message: string, headers: Record<string, string>): Answer {
+  return {
+    status: 429,
+    headers: { 'content-type': 'application/json', ...headers },
+    body: Buffer.from(JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message }] })),
+  };
 }
 
 /** Takes the request and says nothing until the gate opens. */

@@ -34,7 +34,15 @@ async function start(t: Test) {
   const opened = await openDataDirectory({ directory, maxBytes: MIB, minFreeBytes: 0, observer: store, now });
   t.teardown(() => opened.close());
   const host = 'registry.test';
-  const observer = { answered: ignore, received: ignore, token: ignore, rateLimit: ignore, resumed: ignore };
+  const observer = {
+    answered: ignore,
+    received: ignore,
+    token: ignore,
+    rateLimit: ignore,
+    resumed: ignore,
+    failed: ignore,
+    endpoint: ignore,
+  };
   const url = new URL(registry.url);
   const client = new Upstream({ ...upstreamDefaults, retries: 0, host, url, proxy: {}, observer, now });
   t.teardown(() => client.close());

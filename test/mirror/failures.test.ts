@@ -18,6 +18,7 @@ const reasons: Record<FailureReason, [status: number, code: ErrorCode, canServeS
   'untrusted-realm': [502, 'UNAVAILABLE', true],
   token: [502, 'UNAVAILABLE', true],
   'bad-answer': [502, 'UNAVAILABLE', true],
+  html: [502, 'UNAVAILABLE', true],
   redirect: [502, 'UNAVAILABLE', true],
   throttled: [429, 'TOOMANYREQUESTS', true],
   denied: [403, 'DENIED', false],

@@ -9,6 +9,8 @@ const observer = {
   token: () => undefined,
   rateLimit: () => undefined,
   resumed: () => undefined,
+  failed: () => undefined,
+  endpoint: () => undefined,
 };
 
 function entry(host: string, aliases: string[] = [], virtualHosts: string[] = []): UpstreamEntry {

@@ -157,3 +157,14 @@ t.test('trouble is neither absence nor an empty list', async (t) => {
   await down.registry.close();
   t.equal((await down.mirror.get(LIST)).status, 503);
 });
+
+t.test('a registry whose lists fail is not down: its tags are confirmed', async (t) => {
+  const { registry, mirror } = await start(t, referrerLists(failing(500)), 0);
+  for (const name of ['team/a', 'team/b', 'team/c', 'team/d', 'team/app']) {
+    registry.push(name, image, 'latest');
+    await mirror.manifest(`/v2/${name}/manifests/latest`);
+    t.equal((await mirror.get(`/v2/${name}/referrers/${image.manifest.digest}`)).status, 502);
+    const tag = await mirror.manifest(`/v2/${name}/manifests/latest`);
+    t.equal(tag.headers['cache-status'], 'hubcap; hit; detail=revalidated');
+  }
+});

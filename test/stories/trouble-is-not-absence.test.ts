@@ -11,6 +11,7 @@ import {
   htmlWith200,
   manifests,
   only,
+  outOfPulls,
   silent,
   times,
   tokened,
@@ -87,7 +88,7 @@ t.test('what is transient is tried again, and the client notices nothing', async
 
 t.test('429 is said honestly, and answered from memory until its time', async (t) => {
   const { registry, mirror } = await start(t);
-  registry.act(only(manifests, failing(429, { 'retry-after': '120' })));
+  registry.act(only(manifests, outOfPulls({ 'retry-after': '120' })));
   const first = await mirror.manifest(latest);
   t.equal(first.status, 429);
   t.equal(ociErrorOf(first).code, 'TOOMANYREQUESTS');

@@ -14,7 +14,7 @@ const someone = { username: 'someone', password: 'hunter2' };
 async function writeConfig(t: Parameters<typeof makeDirectory>[0], keys: readonly string[]) {
   const file = join(await makeDirectory(t), 'config.json');
   await writeFile(file, JSON.stringify({ auths: Object.fromEntries(keys.map((key) => [key, { auth }])) }));
-  return [{ kind: 'dockerConfig' as const, file }];
+  return { kind: 'dockerConfig' as const, file };
 }
 
 const hubKeys = ['https://index.docker.io/v1/', 'docker.io', 'index.docker.io', 'registry-1.docker.io'];
@@ -42,7 +42,7 @@ t.test('what takes the place of the Hub never sees its login', async (t) => {
   registry.push('library/app', imageOf('public', [100]), 'latest');
   const tokens = await startTokenServer(t);
   registry.act(tokened(tokens));
-  const credentials = await writeConfig(t, hubKeys);
+  const credentials = [await writeConfig(t, hubKeys)];
   const upstreams = { 'docker.io': { at: registry, realms: [tokens.host], credentials } };
   const mirror = await startMirror(t, { upstreams });
   t.equal((await mirror.manifest('/v2/library/app/manifests/latest')).status, 200, 'it is asked anonymously');

@@ -78,10 +78,11 @@ export function connect(t: TestLike, url: URL, options: Partial<UpstreamOptions>
   const upstream = new Upstream({
     host: 'docker.io',
     url,
+    mirrors: [],
     realms: [],
     credentials: [],
     connections: 8,
-    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, stallMs: 0, confirmMs: 2000 },
+    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, stallMs: 0, confirmMs: 2000, probeMs: 0 },
     retries: 2,
     proxy: {},
     now: Date.now,
@@ -90,6 +91,8 @@ export function connect(t: TestLike, url: URL, options: Partial<UpstreamOptions>
       received: (bytes) => {
         told.received += bytes;
       },
+      failed: () => undefined,
+      endpoint: () => undefined,
       resumed: () => {
         told.resumed += 1;
       },

@@ -144,10 +144,11 @@ t.test('a pull limit rests manifests, and HEAD and blobs go on', async (t) => {
   const { url, seen } = await serve(t, (seen, response, count) => {
     if (seen.path.includes('/blobs/')) return sendRange(seen, response, body);
     if (seen.method === 'HEAD' || count > 3) return sendManifest(seen, response, count);
-    response.writeHead(429, { 'retry-after': '30' }).end();
+    const limited = { errors: [{ code: 'TOOMANYREQUESTS', message: 'pull rate limit' }] };
+    response.writeHead(429, { 'retry-after': '30' }).end(JSON.stringify(limited));
   });
   const { upstream } = connect(t, url, { now: () => clock.nowMs });
-  const throttled = { reason: 'throttled', status: 429, retryAfterMs: 30_000 };
+  const throttled = { reason: 'throttled', limit: 'pulls', status: 429, retryAfterMs: 30_000 };
   t.match(await failureOf(upstream.manifest(repository, reference)), throttled);
   t.match(await failureOf(upstream.manifest(repository, reference)), throttled);
   t.equal(seen.length, 1, 'it is not asked before its time');

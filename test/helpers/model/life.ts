@@ -113,7 +113,15 @@ async function goOn(
 }
 
 function makeUpstream(url: URL): Upstream {
-  const observer = { answered: none, received: none, token: none, rateLimit: none, resumed: none };
+  const observer = {
+    answered: none,
+    received: none,
+    token: none,
+    rateLimit: none,
+    resumed: none,
+    failed: none,
+    endpoint: none,
+  };
   const options = { ...upstreamDefaults, host: HOST, url, retries: 1, proxy: {}, observer, now: Date.now };
   return new Upstream({ ...options, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
 }

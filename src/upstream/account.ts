@@ -1,0 +1,190 @@
+/** Owns what is known of one account at one address: its login, what it may still pull, where it is refused. */
+import { LRUCache } from 'lru-cache';
+import type { Repository } from '../oci/reference.ts';
+import type { Credentials } from './credentials.ts';
+import type { Login } from './docker-config.ts';
+import { UpstreamError } from './errors.ts';
+import { MAX_REST_MS, type RateLimit } from './rate-limit.ts';
+import { Rest } from './rest.ts';
+
+/** An account as status and metrics show it; holds no secret. */
+export interface AccountState {
+  account: string;
+  limit: number | undefined;
+  remaining: number | undefined;
+  windowS: number | undefined;
+  /** whom upstream counts */
+  source: string | undefined;
+  /** until when nothing is pulled with it; undefined where it may */
+  restingUntilMs: number | undefined;
+  /** until when its login, which upstream refused or which cannot be had, is not tried again */
+  rejectedUntilMs: number | undefined;
+}
+
+export interface AccountOptions {
+  /** tells accounts of one user apart */
+  id: number;
+  credentials: Credentials;
+  /** the address, for errors */
+  host: string;
+  now: () => number;
+  random: () => number;
+}
+
+/** Pulls that are kept for what clients wait for: so many, or a share of the limit. */
+export type Reserve = number | { share: number };
+
+/** Upstream gives and takes access; a repository that an account was refused is tried with it again after this long. */
+const DENIED_MS = 5 * 60_000;
+const MAX_DENIED = 10_000;
+/** A configuration of Docker's without a login is looked at again after this long. */
+const ABSENT_MS = 5 * 60_000;
+const MAX_NAME_LENGTH = 64;
+
+export class Account {
+  /** after a pull limit was met */
+  readonly pulls: Rest;
+  /** after its login was refused as such, not for one repository: a wrong password that is tried often locks an account */
+  readonly rejected: Rest;
+  readonly #options: AccountOptions;
+  readonly #deniedUntilMs = new LRUCache<Repository, number>({ max: MAX_DENIED });
+  #name: string;
+  #absentUntilMs = 0;
+  #counted: (RateLimit & { atMs: number }) | undefined;
+  #rejection: UpstreamError | undefined;
+  /** pull limits met since something was pulled */
+  #refusals = 0;
+
+  constructor(options: AccountOptions) {
+    const { credentials, now, random } = options;
+    this.#options = options;
+    this.#name = nameOf(credentials);
+    this.pulls = new Rest({ firstMs: 30_000, maxMs: MAX_REST_MS, now, random });
+    this.rejected = new Rest({ firstMs: 10_000, maxMs: 5 * 60_000, now, random });
+  }
+
+  get id(): number {
+    return this.#options.id;
+  }
+
+  /** for people; not unique */
+  get name(): string {
+    return this.#name;
+  }
+
+  get isAbsent(): boolean {
+    return this.#options.now() < this.#absentUntilMs;
+  }
+
+  /** why its login is not used now */
+  get rejection(): UpstreamError | undefined {
+    return this.rejected.leftMs > 0 ? this.#rejection : undefined;
+  }
+
+  /**
+   * @returns its login, undefined where it has none
+   * @throws UpstreamError where that cannot be had
+   */
+  async open(): Promise<Login | undefined> {
+    const { credentials, host, now } = this.#options;
+    let login: Login | undefined;
+    try {
+      login = await credentials.login();
+    } catch (error) {
+      // Going on anonymously would spend a limit that nobody meant to spend, and hide the mistake.
+      const why = error instanceof Error ? error.message : String(error);
+      const message = `the credentials for ${host} cannot be had: ${why}`;
+      const failure = new UpstreamError(message, { reason: 'token', host, cause: error });
+      this.reject(failure);
+      throw failure;
+    }
+    if (login) this.#name = nameOf(credentials, login);
+    else if (credentials.source.kind !== 'anonymous') this.#absentUntilMs = now() + ABSENT_MS;
+    return login;
+  }
+
+  /** Its login is not shown again for a while, and read afresh then. */
+  reject(error: UpstreamError): void {
+    this.#options.credentials.forget();
+    this.#rejection = error;
+    this.rejected.begin();
+  }
+
+  /** Upstream does not let it into this repository. */
+  deny(repository: Repository): void {
+    this.#deniedUntilMs.set(repository, this.#options.now() + DENIED_MS);
+  }
+
+  isDenied(repository: Repository): boolean {
+    return this.#options.now() < (this.#deniedUntilMs.get(repository) ?? 0);
+  }
+
+  /** Upstream let it in. */
+  admit(repository: Repository): void {
+    this.#deniedUntilMs.delete(repository);
+  }
+
+  /** What an answer to a question of that era of `pulls` said about the limit. */
+  count(limit: RateLimit, era: number): void {
+    this.#counted = { ...limit, atMs: this.#options.now() };
+    // A count that says "go on" is believed once: where a pull was refused all the same, time alone decides.
+    if (limit.remaining !== undefined && limit.remaining > 0 && this.#refusals <= 1) this.pulls.end(era);
+  }
+
+  /** A manifest was given to a question of that era. */
+  pulled(era: number): void {
+    if (this.pulls.leftMs === 0 || era === this.pulls.era) this.#refusals = 0;
+    this.pulls.end(era);
+  }
+
+  /** A pull limit was met. @param restMs where upstream says how long */
+  exhaust(restMs: number | undefined): void {
+    if (this.pulls.begin(restMs)) this.#refusals += 1;
+  }
+
+  /** what upstream last said, as long as its window */
+  get rateLimit(): RateLimit | undefined {
+    if (!this.#counted) return undefined;
+    const { atMs, ...limit } = this.#counted;
+    const isOver = limit.windowS !== undefined && this.#options.now() >= atMs + limit.windowS * 1000;
+    return isOver ? undefined : limit;
+  }
+
+  /** pulls that it has left; what was never counted is full */
+  get left(): number {
+    if (this.pulls.leftMs > 0) return 0;
+    return this.rateLimit?.remaining ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** @returns ms until what it has left is known to be other than the reserve, undefined where there is more */
+  inReserveMs(reserve: Reserve): number | undefined {
+    const { limit, remaining, windowS } = this.rateLimit ?? {};
+    if (remaining === undefined) return undefined;
+    const kept = typeof reserve === 'number' ? reserve : Math.floor((limit ?? 0) * reserve.share);
+    if (kept === 0 || remaining > kept) return undefined;
+    const atMs = this.#counted?.atMs ?? 0;
+    return windowS === undefined ? RESERVE_MS : atMs + windowS * 1000 - this.#options.now();
+  }
+
+  state(name: string): AccountState {
+    const { limit, remaining, windowS, source } = this.#counted ?? {};
+    const until = ({ leftMs }: Rest): number | undefined =>
+      leftMs > 0 ? this.#options.now() + leftMs : undefined;
+    return {
+      ...{ account: name, limit, remaining, windowS, source },
+      ...{ restingUntilMs: until(this.pulls), rejectedUntilMs: until(this.rejected) },
+    };
+  }
+}
+
+/** Where upstream does not say how long its window is. */
+const RESERVE_MS = 60_000;
+
+/** Some registries take a token for both the user name and the password: such a name is none to show. */
+function nameOf({ source }: Credentials, login?: Login): string {
+  if (source.kind === 'anonymous') return 'anonymous';
+  const known = source.kind === 'password' ? source : login;
+  if (!known) return 'docker-config';
+  const { username, password } = known;
+  return username === '' || username === password ? 'token' : username.slice(0, MAX_NAME_LENGTH);
+}
