@@ -17,6 +17,7 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
+import { Visibility } from './mirror/visibility.ts';
 import { type DiskHealth, observeRequests, observeStore, observeUpstream, restsOf } from './observers.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
@@ -38,14 +39,20 @@ const SETTLE_DEADLINE_MS = 5_000;
 
 /**
  * Builds and starts a daemon. Upstreams are not contacted: it starts when all of them are down.
+ * @param now the clock, ms since the epoch
  * @throws StartError and what opening the data directory throws; nothing is left behind then
  */
-export async function startDaemon(config: Config, log: Logger, version: string): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  version: string,
+  now: () => number = Date.now,
+): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
-  const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
-  const parts = assemble({ config, log, version, metrics, health, opened });
+  const opened = await openDataDirectory({ ...config.storage, observer, now });
+  const parts = assemble({ config, log, version, metrics, health, opened, now });
   const { registry, admin, control, stop } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
@@ -74,6 +81,7 @@ interface Foundation {
   metrics: Metrics;
   health: DiskHealth;
   opened: DataDirectory;
+  now: () => number;
 }
 
 interface Parts extends Foundation {
@@ -89,15 +97,14 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened } = foundation;
-  const now = Date.now;
+  const { config, log, version, metrics, health, opened, now } = foundation;
   const upstreams = [...config.upstreams.values()].map((upstream) =>
     makeUpstream(upstream, config, metrics, log, now),
   );
   const table = new UpstreamTable(upstreams, config.defaultUpstream);
   metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(opened, config, now);
+  const mirror = makeMirror(opened, table, config, log, now);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -235,15 +242,24 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
   return new Verifier({ ...opened, upstreams: [...upstreams.values()], defaultUpstream });
 }
 
-function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, now: () => number) {
-  const permission = new Permission(catalog, now);
-  const cache = new ManifestCache(store, catalog);
+function makeMirror(
+  { store, fills, catalog }: DataDirectory,
+  upstreams: UpstreamTable,
+  config: Config,
+  log: Logger,
+  now: () => number,
+) {
   const isOffline = (): boolean => config.offline;
-  const manifests = new Manifests({ catalog, cache, permission, isOffline, now });
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
+  const cache = new ManifestCache(store, catalog);
+  const failedBehind = (reference: string, error: unknown): void =>
+    log.warn({ reference, error }, 'a tag could not be confirmed behind');
+  const manifests = new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind });
   return {
     manifests,
-    blobs: new Blobs({ store, fills, permission, isOffline, now }),
-    listings: new Listings({ catalog, cache, manifests, isOffline, now }),
+    blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
+    listings: new Listings({ upstreams, catalog, cache, manifests, visibility, isOffline, now }),
   };
 }
 

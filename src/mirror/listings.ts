@@ -1,51 +1,82 @@
 /** Owns lists as clients ask for them: the tags of a repository, the referrers of a digest, the repositories held. */
 import type { Digest } from '../oci/digest.ts';
+import { parseRepository } from '../oci/reference.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { goingOn, jsonListing, type ListedPage, type Listing } from './listing.ts';
 import type { ManifestCache } from './manifest-cache.ts';
 import type { Manifests } from './manifests.ts';
+import type { UpstreamTable } from './mirrored-upstream.ts';
 import type { Place } from './place.ts';
 import { type ReferrerQuestion, Referrers } from './referrers.ts';
 import { TagLists } from './tag-lists.ts';
+import type { Visibility } from './visibility.ts';
 
 export interface ListingsOptions {
+  upstreams: Pick<UpstreamTable, 'named'>;
   catalog: Catalog;
   cache: ManifestCache;
   manifests: Pick<Manifests, 'get'>;
+  visibility: Visibility;
   isOffline: () => boolean;
   now: () => number;
 }
 
 /** What a client gets that does not say how many repositories it wants, and the most that it can ask for. */
 const MAX_REPOSITORIES = 1000;
+const CATALOG_PAGE = 1000;
 
 export class Listings {
-  readonly #catalog: Catalog;
+  readonly #options: ListingsOptions;
   readonly #tags: TagLists;
   readonly #referrers: Referrers;
 
   constructor(options: ListingsOptions) {
-    this.#catalog = options.catalog;
+    this.#options = options;
     this.#tags = new TagLists(options);
     this.#referrers = new Referrers(options);
   }
 
   /** distribution-spec, "Listing Tags". @throws RegistryError */
   async tags(place: Place, page: ListedPage): Promise<Listing> {
+    await this.#options.visibility.check(place, { kind: 'tags', path: 'tags/list' });
     return await this.#tags.list(place, page);
   }
 
   /** distribution-spec, "Listing Referrers". @throws RegistryError */
   async referrers(place: Place, digest: Digest, question: ReferrerQuestion): Promise<Listing> {
+    await this.#options.visibility.check(place, { kind: 'referrers', path: `referrers/${digest}` });
     return await this.#referrers.list(place, digest, question);
   }
 
-  /** The repositories of which hubcap holds something, as a path that it serves them under. */
+  /** The repositories of which hubcap holds something that it would serve, as a path that it serves them under. */
   repositories({ n, last }: ListedPage): Listing {
     const limit = Math.min(n ?? MAX_REPOSITORIES, MAX_REPOSITORIES);
-    const found = this.#catalog.repositories(last, limit + 1);
-    const repositories = found.slice(0, limit);
-    const next = found.length > limit ? repositories.at(-1) : undefined;
+    const served: string[] = [];
+    for (const path of this.#held(last)) {
+      if (served.length > limit) break;
+      if (this.#isServed(path)) served.push(path);
+    }
+    // Who goes on does so after a name that was given: that of a private repository tells that it exists.
+    const repositories = served.slice(0, limit);
+    const next = served.length > limit ? repositories.at(-1) : undefined;
     return jsonListing({ repositories }, goingOn(n ?? limit, next), 'hit');
+  }
+
+  /** Bounded by the store: each holds something that is there. */
+  *#held(after: string): Generator<string> {
+    for (let last: string | undefined = after; last !== undefined; ) {
+      const page = this.#options.catalog.repositories(last, CATALOG_PAGE);
+      yield* page;
+      last = page.length < CATALOG_PAGE ? undefined : page.at(-1);
+    }
+  }
+
+  /** An upstream that is not configured any more is not served, nor a repository that is private. */
+  #isServed(path: string): boolean {
+    const slash = path.indexOf('/');
+    const upstream = this.#options.upstreams.named(path.slice(0, slash));
+    const repository = parseRepository(path.slice(slash + 1));
+    if (!upstream || !repository) return false;
+    return this.#options.visibility.isServable({ upstream, repository });
   }
 }

@@ -9,6 +9,7 @@ import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
 import { Guard } from './guard.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { askAsStranger, type StrangersWord } from './strangers.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
 export interface ManifestHead {
@@ -65,12 +66,12 @@ export class Endpoint {
 
   /** who may ask here; at a mirror they are named with its host */
   get accounts(): AccountState[] {
-    return this.#guard.asker.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
+    return this.#guard.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
   }
 
   /** until when nothing is asked: the limit on the requests of this address was met */
   get restingUntilMs(): number | undefined {
-    return this.#guard.asker.restingUntilMs;
+    return this.#guard.restingUntilMs;
   }
 
   get state(): EndpointState {
@@ -144,17 +145,8 @@ export class Endpoint {
     repository: Repository,
     path: string,
     manner: Manner,
-  ): Promise<'public' | 'private' | 'absent'> {
-    const headers = { accept: MANIFEST_ACCEPT };
-    try {
-      const ask: Ask = { kind, method: 'HEAD', repository, path, headers, isAnonymous: true, ...manner };
-      const answer = await this.#guard.ask(ask);
-      await discardBody(answer);
-      return answer.status === 404 ? 'absent' : 'public';
-    } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
-      throw error;
-    }
+  ): Promise<StrangersWord> {
+    return await askAsStranger(this.#guard, this.address, { kind, repository, path, ...manner });
   }
 
   /** @param path with its query */
@@ -191,7 +183,7 @@ export class Endpoint {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await this.#guard.asker.transport.close();
+    await this.#guard.transport.close();
   }
 
   #nameOf(account: string): string {
@@ -230,7 +222,7 @@ export class Endpoint {
     answer: Answer,
     question: { method: 'GET' | 'HEAD'; headers: Record<string, string> } & Manner,
   ): Promise<Answer> {
-    return await followRedirects(this.#guard.asker.transport, this.address, answer, question);
+    return await followRedirects(this.#guard.transport, this.address, answer, question);
   }
 
   /** 404 is absence; another answer that got this far is none that a registry gives. */

@@ -21,6 +21,10 @@ export interface TokenServer extends PersonaServer {
 export interface TokenServerOptions {
   /** who may have tokens; everybody where it is left out */
   login?: { username: string; password: string };
+  /** which repositories strangers get a token for, too */
+  isPublic?: (repository: string) => boolean;
+  /** strangers are given a token for the others as well, as at the Hub; it opens nothing */
+  isGenerous?: boolean;
   refreshToken?: string;
 }
 
@@ -36,17 +40,22 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     if (headers.authorization !== undefined) shown.push(headers.authorization);
     for (const [name, value] of form) shown.push(`${name}=${value}`);
     if (method === 'GET' && !self.speaksGet) return { status: 405 };
+    const scope = (method === 'GET' ? query : form).get('scope') ?? '';
+    const isStranger = basic !== undefined && method === 'GET' && headers.authorization === undefined;
+    const isForAll = options.isPublic?.(scope.replace(/^repository:(.+):pull$/, '$1')) ?? false;
+    const isWelcome = isStranger && (isForAll || options.isGenerous === true);
     const isLetIn =
-      method === 'GET'
+      isWelcome ||
+      (method === 'GET'
         ? basic === undefined || headers.authorization === basic
         : form.get('grant_type') === 'refresh_token'
           ? form.get('refresh_token') === options.refreshToken
           : form.get('username') === options.login?.username &&
-            form.get('password') === options.login?.password;
+            form.get('password') === options.login?.password);
     if (!isLetIn) return { status: 401 };
     const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
     issued.push(token);
-    valid.set(token, (method === 'GET' ? query : form).get('scope') ?? '');
+    valid.set(token, isStranger && !isForAll ? '' : scope);
     const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
     if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
     return {
