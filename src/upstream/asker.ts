@@ -238,6 +238,7 @@ function isAboutAccount({ reason, limit }: UpstreamError): boolean {
 
 /** @returns the error for a status that no registry gives to this question, or that says it failed */
 export function unexpectedStatus(host: string, status: number): UpstreamError {
-  const reason = status >= 500 || status === 408 ? 'server-error' : 'bad-answer';
+  const isFailure = (status >= 500 && status !== 501) || status === 408; // 501: it has no such thing, and never will
+  const reason = isFailure ? 'server-error' : 'bad-answer';
   return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
 }
