@@ -84,7 +84,7 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
     },
     resumed: () => metrics.fillResumes.inc(),
     failed: ({ reason, isFromMemory }) => {
-      if (isFromMemory) return;
+      if (isFromMemory || reason === 'offline') return;
       metrics.upstreamFailures.inc({ upstream, reason });
       if (OUTAGES.has(reason)) metrics.upstreamUp.set({ upstream }, 0);
     },
@@ -124,6 +124,14 @@ export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number):
     for (const { untilMs, ...labels } of rests)
       if (untilMs !== undefined) yield { upstream, ...labels, seconds: Math.max(0, untilMs - nowMs) / 1000 };
   }
+}
+
+/** Said whenever it is turned while hubcap runs. */
+export function observeOffline(log: Logger): (isOffline: boolean) => void {
+  return (isOffline) => {
+    if (isOffline) log.warn('offline: nobody is asked, what is known is served whatever its age');
+    else log.info('online again: upstreams are asked');
+  };
 }
 
 /** One line and one count per request. */

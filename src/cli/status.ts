@@ -36,6 +36,7 @@ function describe({
   uptimeS,
   directory,
   isOffline,
+  configuration,
   store,
   fills,
   upstreams,
@@ -46,6 +47,7 @@ function describe({
   const lines = [
     `hubcap ${version}  ${running}${isOffline ? ', offline' : ''}`,
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
+    ...describeConfiguration(configuration),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
     ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
       const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
@@ -64,13 +66,22 @@ function describe({
   return `${lines.join('\n')}\n`;
 }
 
+function describeConfiguration(configuration: Status['configuration']): string[] {
+  if (!configuration) return [];
+  const { loadedAt, needsRestart } = configuration;
+  const waiting =
+    needsRestart.length === 0 ? '' : `; changed since, after a restart: ${needsRestart.join(', ')}`;
+  return [`config    loaded at ${loadedAt}${waiting}`];
+}
+
 /** A nearer copy is named; the registry itself only where something is wrong with it. */
 function describeEndpoint(
-  { url, state, message }: Status['upstreams'][number]['endpoints'][number],
+  { url, state, message, isInsecure }: Status['upstreams'][number]['endpoints'][number],
   registry: string,
 ): string[] {
-  if (state === 'up') return url === registry ? [] : [`          by way of ${url}`];
-  return [`          ${url} is ${state}: ${message}`];
+  const warning = isInsecure ? [`          ${url} is INSECURE: whoever answers there is believed`] : [];
+  if (state !== 'up') return [`          ${url} is ${state}: ${message}`, ...warning];
+  return url === registry ? warning : [`          by way of ${url}`, ...warning];
 }
 
 /** Who asks without a login and was never counted is not worth a line. */

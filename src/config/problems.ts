@@ -15,14 +15,18 @@ export interface Problem {
 /** The configuration cannot be used. Carries every problem; its message lists them, one to a line, without secrets. */
 export class ConfigError extends Error {
   readonly problems: readonly Problem[];
+  /** one to a problem, as the message has them */
+  readonly lines: readonly string[];
   /** The file that was read, if one was. */
   readonly file: string | undefined;
 
   constructor(problems: readonly Problem[], file?: string) {
     const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
     const where = file === undefined ? '' : ` (${file})`;
-    super([`${count} in the configuration${where}`, ...problems.map(describe)].join('\n  '));
+    const lines = problems.map(describe);
+    super([`${count} in the configuration${where}`, ...lines].join('\n  '));
     this.name = 'ConfigError';
+    this.lines = lines;
     this.problems = problems;
     this.file = file;
   }

@@ -74,7 +74,7 @@ export class Blobs {
     try {
       return await this.#open(question);
     } catch (error) {
-      throw toRegistryError(keyOf(question, question.digest), error);
+      throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
     }
   }
 
@@ -87,7 +87,7 @@ export class Blobs {
     try {
       return await this.#head(question);
     } catch (error) {
-      throw toRegistryError(keyOf(question, question.digest), error);
+      throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
     }
   }
 

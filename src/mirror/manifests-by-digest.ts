@@ -1,7 +1,13 @@
 /** Owns how a manifest is obtained by digest: from the store where the repository holds it, else once from upstream. */
 import type { Digest } from '../oci/digest.ts';
 import type { Reference } from '../oci/reference.ts';
-import { manifestUnknown, offlineUnknown, RegistryError, unavailable } from '../oci/registry-error.ts';
+import {
+  isOfflineUnknown,
+  manifestUnknown,
+  offlineUnknown,
+  RegistryError,
+  unavailable,
+} from '../oci/registry-error.ts';
 import type { Doubt, Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import { UpstreamError } from '../upstream/errors.ts';
@@ -142,10 +148,7 @@ export class ManifestsByDigest {
 
   #absent(place: Place, digest: Digest): RegistryError {
     const { permission, revoked } = this.#options;
-    if (permission.state(place, digest) !== 'none') {
-      permission.revoke(place, digest);
-      revoked(place, digest);
-    }
+    if (permission.revoke(place, digest, 'manifest')) revoked(place, digest);
     const error = manifestUnknown(nameOf(place, { kind: 'digest', digest }));
     return this.#options.absences.remember(keyOf(place, digest), error, place.upstream.notFoundTtlMs);
   }
@@ -157,7 +160,8 @@ function doubtful(stored: StoredManifest, doubt: Doubt, upstreamStatus?: number)
 
 /** @returns whether upstream was asked and does not have, or does not send, the manifest with that digest */
 export function isNoSuchManifest(error: unknown): boolean {
-  return error instanceof RegistryError && (error.code === 'MANIFEST_UNKNOWN' || error.status === 502);
+  if (!(error instanceof RegistryError) || isOfflineUnknown(error)) return false;
+  return error.code === 'MANIFEST_UNKNOWN' || error.status === 502;
 }
 
 /** Upstream sent bytes that are no manifest, or not the one that was asked for. */

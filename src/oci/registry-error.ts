@@ -116,18 +116,18 @@ export function unavailable(
   return new RegistryError(message, detail ? { ...facts, detail } : facts);
 }
 
-export function offlineUnknown(
-  reference: string,
-  code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN' | 'NAME_UNKNOWN',
-): RegistryError {
+export type OfflineCode = Extract<ErrorCode, 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN' | 'NAME_UNKNOWN'>;
+
+export function offlineUnknown(reference: string, code: OfflineCode, cause?: unknown): RegistryError {
   return new RegistryError(
-    `${reference}: hubcap is offline and does not hold it; import or prewarm it first`,
-    {
-      code,
-      status: 404,
-      detail: { reference, offline: true },
-    },
+    `${reference}: hubcap is offline and does not hold it; it is noted in \`hubcap misses\`, and fetched after \`hubcap offline off\``,
+    { code, status: 404, detail: { reference, offline: true }, cause },
   );
+}
+
+/** @returns whether it is not there because hubcap is offline: nobody has said that there is no such thing */
+export function isOfflineUnknown({ detail }: RegistryError): boolean {
+  return detail?.offline === true;
 }
 
 export function invalid(

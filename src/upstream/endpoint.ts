@@ -4,12 +4,13 @@ import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import type { Repository } from '../oci/reference.ts';
 import type { AccountState } from './account.ts';
-import { type Ask, type UpstreamOptions, unexpectedStatus } from './asker.ts';
+import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
 import { Guard } from './guard.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
 import { askAsStranger, type StrangersWord } from './strangers.ts';
+import { withoutIdentity } from './tls.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
 export interface ManifestHead {
@@ -48,6 +49,7 @@ export class Endpoint {
   /** the registry itself: its "no such thing" is believed, a mirror's is not */
   readonly isAuthority: boolean;
   readonly #guard: Guard;
+  readonly #stranger: Pick<Asker, 'ask' | 'transport'>;
   readonly #options: UpstreamOptions;
 
   constructor(options: UpstreamOptions, isAuthority: boolean) {
@@ -62,6 +64,9 @@ export class Endpoint {
         rateLimit: (limit, account) => observer.rateLimit(limit, this.#nameOf(account)),
       },
     });
+    // A client certificate opens what is not for everybody, as a password does.
+    const { cert } = options.tls;
+    this.#stranger = cert ? new Asker({ ...options, tls: withoutIdentity(options.tls) }) : this.#guard;
   }
 
   /** who may ask here; at a mirror they are named with its host */
@@ -72,6 +77,11 @@ export class Endpoint {
   /** until when nothing is asked: the limit on the requests of this address was met */
   get restingUntilMs(): number | undefined {
     return this.#guard.restingUntilMs;
+  }
+
+  /** whoever answers there is believed */
+  get isInsecure(): boolean {
+    return this.#options.tls.isInsecure;
   }
 
   get state(): EndpointState {
@@ -146,7 +156,7 @@ export class Endpoint {
     path: string,
     manner: Manner,
   ): Promise<StrangersWord> {
-    return await askAsStranger(this.#guard, this.address, { kind, repository, path, ...manner });
+    return await askAsStranger(this.#stranger, this.address, { kind, repository, path, ...manner });
   }
 
   /** @param path with its query */
@@ -183,7 +193,7 @@ export class Endpoint {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await this.#guard.transport.close();
+    await Promise.all([this.#guard.transport.close(), this.#stranger.transport.close()]);
   }
 
   #nameOf(account: string): string {
@@ -244,6 +254,11 @@ export class Endpoint {
     this.#options.observer.received(body.length);
     return body;
   }
+}
+
+/** Whether an address is asked as somebody: then not all that it gives is for everybody. */
+export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
+  return credentials.some(({ kind }) => kind !== 'anonymous') || tls.cert !== undefined;
 }
 
 function isHtml(answer: Answer): boolean {

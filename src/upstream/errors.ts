@@ -15,6 +15,7 @@ export type FailureReason =
   | 'bad-answer'
   | 'html'
   | 'redirect'
+  | 'offline'
   | 'stopped';
 
 export interface UpstreamErrorFacts {

@@ -4,6 +4,7 @@ import type { AccountState } from './account.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import { type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
+import { offlineFailure } from './offline-switch.ts';
 import { type Answer, discardBody, type Transport } from './transport.ts';
 
 /** A client that can wait gives a probe this long to find the endpoint back, before it is told that it is away. */
@@ -48,6 +49,7 @@ export class Guard {
    * @returns undefined where it is to be asked
    */
   async refusal(asked: Asked): Promise<UpstreamError | undefined> {
+    if (this.#options.offline.isOffline()) return offlineFailure(this.#options.url.host);
     const probing = this.probeIfDue();
     if (probing && asked.patience === 'long') await untilOrLate(probing, PROBE_PATIENCE_MS);
     return this.#circuit.refusal(asked);
@@ -77,7 +79,7 @@ export class Guard {
    */
   probeIfDue(): Promise<void> | undefined {
     const due = this.#circuit.due();
-    if (!this.#probing && due) {
+    if (!this.#probing && due && !this.#options.offline.isOffline()) {
       this.#probing = this.#probe(due).finally(() => {
         this.#probing = undefined;
       });
@@ -96,7 +98,7 @@ export class Guard {
       this.#watching(() => this.#circuit.found(now() - startMs));
     } catch (error) {
       const failure = transportFailure(url.host, error);
-      if (failure.reason === 'stopped') return;
+      if (failure.reason === 'stopped' || failure.reason === 'offline') return;
       const isAlive = SIGNS_OF_LIFE.has(failure.reason);
       this.#watching(() =>
         isAlive ? this.#circuit.found(now() - startMs) : this.#circuit.notFound(failure),

@@ -9,11 +9,13 @@ import {
   Endpoint,
   type FetchedManifest,
   type FetchedPage,
+  hasIdentity,
   type ManifestHead,
   type Manner,
 } from './endpoint.ts';
 import { UpstreamError } from './errors.ts';
 import { Failover } from './failover.ts';
+import { InFlight, untilRead } from './in-flight.ts';
 import { withRetries } from './retry.ts';
 import type { Answer } from './transport.ts';
 
@@ -24,17 +26,24 @@ export interface UpstreamSettings extends UpstreamOptions {
   mirrors: readonly EndpointAddress[];
 }
 
-export type EndpointAddress = Pick<UpstreamOptions, 'url' | 'realms' | 'credentials'>;
+export type EndpointAddress = Pick<UpstreamOptions, 'url' | 'realms' | 'credentials' | 'tls'>;
 
 export interface EndpointStatus {
   url: string;
   state: EndpointState;
   /** why it is not `up` */
   failure: UpstreamError | undefined;
+  /** whoever answers there is believed */
+  isInsecure: boolean;
 }
 
 /** Clients wait 30 s for a response's head (containerd): hubcap must know before. */
 const ANSWER_DEADLINE_MS = 25_000;
+
+/** Whoever has an upstream that was taken out may ask it again, as a step of what it has begun. */
+const QUIET_MS = 30_000;
+/** What runs has deadlines of its own; this bounds a fault of ours, and a download that crawls for a day. */
+const RETIREMENT_MS = 24 * 3_600_000;
 
 /** What is asked, and how long its asker can wait. */
 type Question = Asked & { deadlineMs: number };
@@ -43,13 +52,19 @@ type Question = Asked & { deadlineMs: number };
 export class Upstream {
   readonly host: string;
   readonly address: URL;
+  /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
+  readonly hasCredentials: boolean;
   readonly #options: UpstreamSettings;
   readonly #authority: Endpoint;
   readonly #endpoints: readonly Endpoint[];
+  readonly #inFlight = new InFlight();
+  readonly #closed = new AbortController();
+  #successor: Upstream | undefined;
 
   constructor(options: UpstreamSettings) {
     this.host = options.host;
     this.address = options.url;
+    this.hasCredentials = [options, ...options.mirrors].some(hasIdentity);
     this.#options = options;
     this.#authority = new Endpoint(options, true);
     const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
@@ -66,14 +81,11 @@ export class Upstream {
     return this.#authority.restingUntilMs;
   }
 
-  /** whether it is asked with credentials: then not all that it gives is for everybody */
-  get hasCredentials(): boolean {
-    return [this.#options, ...this.#options.mirrors].some(({ credentials }) => credentials.length > 0);
-  }
-
   /** in the order in which they are asked */
   get endpoints(): EndpointStatus[] {
-    return this.#endpoints.map(({ address, state, failure }) => ({ url: address.href, state, failure }));
+    return this.#endpoints.map(({ address, state, failure, isInsecure }) => {
+      return { url: address.href, state, failure, isInsecure };
+    });
   }
 
   /** Tries endpoints again that failed, where it is time to. Never rejects. */
@@ -155,18 +167,29 @@ export class Upstream {
    * @returns undefined where the repository does not hold it
    */
   async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
-    const { retries, timeouts, observer, url, now } = this.#options;
-    return await openDownload({
-      ...wanted,
-      retries,
-      stallMs: timeouts.stallMs,
-      answerDeadlineMs: ANSWER_DEADLINE_MS,
-      host: url.host,
-      received: observer.received,
-      resumed: observer.resumed,
-      open: this.#opener(repository, digest, wanted),
-      now,
-    });
+    const { retries, timeouts, observer, url, offline, now } = this.#options;
+    const end = this.#inFlight.begin();
+    try {
+      const download = await openDownload({
+        ...wanted,
+        retries,
+        stallMs: timeouts.stallMs,
+        answerDeadlineMs: ANSWER_DEADLINE_MS,
+        host: url.host,
+        received: observer.received,
+        resumed: observer.resumed,
+        open: this.#latestOpener(repository, digest, wanted),
+        offline,
+        now,
+      });
+      if (!download) end();
+      // Who has no use for what it opened may never read it, but then ends it by its signal.
+      wanted.signal.addEventListener('abort', end, { once: true });
+      return download && { ...download, chunks: untilRead(download.chunks, end) };
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /**
@@ -187,8 +210,21 @@ export class Upstream {
     );
   }
 
+  /**
+   * Takes it out of use: what runs may end here, and a download that breaks goes on at the successor. Resolves when it
+   * is closed, which it is as soon as nothing has used it for a while. Never rejects.
+   * @param successor what has its place now; undefined where the upstream is no longer mirrored
+   */
+  async retire(successor: Upstream | undefined, quietMs = QUIET_MS): Promise<void> {
+    this.#successor = successor;
+    const closed = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(RETIREMENT_MS)]);
+    await this.#inFlight.quiet(quietMs, closed);
+    await this.close();
+  }
+
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
+    this.#closed.abort();
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
@@ -198,18 +234,38 @@ export class Upstream {
     endpoints: readonly Endpoint[],
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
-    const { retries, observer, now } = this.#options;
+    const { retries, observer, offline, now } = this.#options;
+    const end = this.#inFlight.begin();
     const signal = AbortSignal.timeout(deadlineMs);
     const failover = new Failover(endpoints, asked, now);
     try {
       const untilMs = now() + deadlineMs;
-      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work));
+      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work), offline);
     } catch (error) {
       if (error instanceof UpstreamError) observer.failed(error);
       throw error;
     } finally {
       failover.settle();
+      end();
     }
+  }
+
+  /** Asks whoever has this upstream's place when it is asked: other credentials may be why the download broke. */
+  #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob) {
+    let asked: Upstream = this;
+    let open = this.#opener(repository, digest, wanted);
+    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+      const latest = asked.#latest();
+      if (latest !== asked) open = latest.#opener(repository, digest, wanted);
+      asked = latest;
+      // Of a validator the successor may know nothing; the digest proves the content in the end.
+      const { 'if-range': _, ...portable } = headers;
+      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal));
+    };
+  }
+
+  #latest(): Upstream {
+    return this.#successor ? this.#successor.#latest() : this;
   }
 
   /** One pass for each attempt of a download, which decides itself how often it tries. */

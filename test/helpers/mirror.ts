@@ -114,7 +114,7 @@ export async function startMirror(t: Test, settings: MirrorSettings): Promise<Ru
     { level: 'trace', base: null, serializers: { error: describeError } },
     { write: (line: string) => logs.push(line) },
   );
-  const daemon = await startDaemon(makeConfig(directory, settings), log, '0.0.0-test', settings.now);
+  const daemon = await startDaemon(makeConfig(directory, settings), log, '0.0.0-test', { now: settings.now });
   let closing: Promise<void> | undefined;
   const close = (isAtOnce = true): Promise<void> => {
     const never = new AbortController().signal;

@@ -1,6 +1,7 @@
 /** Owns a token server for tests: counts, remembers what credentials it was shown, issues tokens that can end. */
+import type { TlsOptions } from 'node:tls';
 import type { Test } from 'tap';
-import { type PersonaServer, startPersonaServer } from './persona-server.ts';
+import { type Answer, type Asked, type PersonaServer, startPersonaServer } from './persona-server.ts';
 
 export interface TokenServer extends PersonaServer {
   /** `expires_in` of the next tokens; undefined leaves it out */
@@ -14,6 +15,8 @@ export interface TokenServer extends PersonaServer {
   /** `Authorization` headers and form fields that it was shown */
   readonly shown: readonly string[];
   isValid(token: string, scope: string): boolean;
+  /** the user name that was shown for a token; `anonymous` where none was */
+  holderOf(token: string): string;
   /** ends every token that was issued so far */
   revokeAll(): void;
 }
@@ -25,29 +28,39 @@ export interface TokenServerOptions {
   isPublic?: (repository: string) => boolean;
   /** strangers are given a token for the others as well, as at the Hub; it opens nothing */
   isGenerous?: boolean;
+  /** others who may */
+  logins?: { username: string; password: string }[];
+  /** whether who shows nothing may have tokens although there are logins */
+  letsStrangersIn?: boolean;
   refreshToken?: string;
+  tls?: TlsOptions;
 }
 
 export async function startTokenServer(t: Test, options: TokenServerOptions = {}): Promise<TokenServer> {
   const issued: string[] = [];
   const shown: string[] = [];
   const valid = new Map<string, string>();
-  const basic =
-    options.login &&
-    `Basic ${Buffer.from(`${options.login.username}:${options.login.password}`).toString('base64')}`;
-  const server = await startPersonaServer(t, (asked) => {
+  const holders = new Map<string, string>();
+  const logins = new Map(
+    [options.login ?? [], options.logins ?? []].flat().map(({ username, password }) => {
+      return [`Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`, username];
+    }),
+  );
+  const isOpen = logins.size === 0;
+  if (isOpen || options.letsStrangersIn) logins.set('', 'anonymous');
+  const plain = (asked: Asked): Answer => {
     const { method, headers, query, form } = asked;
     if (headers.authorization !== undefined) shown.push(headers.authorization);
     for (const [name, value] of form) shown.push(`${name}=${value}`);
     if (method === 'GET' && !self.speaksGet) return { status: 405 };
     const scope = (method === 'GET' ? query : form).get('scope') ?? '';
-    const isStranger = basic !== undefined && method === 'GET' && headers.authorization === undefined;
+    const isStranger = !isOpen && method === 'GET' && headers.authorization === undefined;
     const isForAll = options.isPublic?.(scope.replace(/^repository:(.+):pull$/, '$1')) ?? false;
     const isWelcome = isStranger && (isForAll || options.isGenerous === true);
     const isLetIn =
       isWelcome ||
       (method === 'GET'
-        ? basic === undefined || headers.authorization === basic
+        ? isOpen || logins.has(headers.authorization ?? '')
         : form.get('grant_type') === 'refresh_token'
           ? form.get('refresh_token') === options.refreshToken
           : form.get('username') === options.login?.username &&
@@ -55,7 +68,8 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     if (!isLetIn) return { status: 401 };
     const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
     issued.push(token);
-    valid.set(token, isStranger && !isForAll ? '' : scope);
+    holders.set(token, logins.get(headers.authorization ?? '') ?? 'anonymous');
+    valid.set(token, isStranger && !isForAll && !options.letsStrangersIn ? '' : scope);
     const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
     if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
     return {
@@ -63,7 +77,8 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
       headers: { 'content-type': 'application/json' },
       body: Buffer.from(JSON.stringify(answer)),
     };
-  });
+  };
+  const server = await startPersonaServer(t, plain, options.tls);
   const self: TokenServer = Object.assign(Object.create(server) as PersonaServer, {
     lifeS: 300 as number | undefined,
     fields: ['token', 'access_token'] as ('token' | 'access_token')[],
@@ -71,6 +86,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     issued,
     shown,
     isValid: (token: string, scope: string) => valid.get(token) === scope,
+    holderOf: (token: string) => holders.get(token) ?? 'anonymous',
     revokeAll: () => valid.clear(),
   });
   return self;

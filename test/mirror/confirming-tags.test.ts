@@ -6,6 +6,7 @@ import { Permission } from '../../src/mirror/permission.ts';
 import { Visibility } from '../../src/mirror/visibility.ts';
 import { parseReference, parseRepository } from '../../src/oci/reference.ts';
 import { openDataDirectory } from '../../src/store/data-directory.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { imageOf, MIB } from '../helpers/content.ts';
 import { makeDirectory } from '../helpers/mirror.ts';
@@ -45,7 +46,9 @@ async function start(t: Test) {
     endpoint: ignore,
   };
   const url = new URL(registry.url);
-  const client = new Upstream({ ...upstreamDefaults, retries: 0, host, url, proxy: {}, observer, now });
+  const offline = new OfflineSwitch(false);
+  const settings = { ...upstreamDefaults, retries: 0, host, url, proxy: {} };
+  const client = new Upstream({ ...settings, offline, observer, now });
   t.teardown(() => client.close());
   const { catalog } = opened;
   const isOffline = (): boolean => false;

@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import t, { type Test } from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { Login } from '../../src/upstream/docker-config.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { type TokenQuestion, Tokens } from '../../src/upstream/tokens.ts';
 import { Transport } from '../../src/upstream/transport.ts';
 import { failureOf, type Respond, serve } from './registry.ts';
@@ -19,6 +21,9 @@ async function open(t: Test, respond: Respond) {
     headersMs: 1000,
     idleMs: 1000,
     proxy: {},
+    own: url,
+    tls: upstreamDefaults.tls,
+    offline: new OfflineSwitch(false),
   });
   t.teardown(() => transport.close());
   const observe = (result: string): unknown => told.push(result);
@@ -135,6 +140,51 @@ t.test('an identity token is exchanged', async (t) => {
     refresh_token: 'refresh',
   });
   t.equal(seen[0]?.headers.authorization, undefined);
+});
+
+t.test('an identity token is the password of a server that does not speak OAuth2', async (t) => {
+  for (const status of [400, 401, 404, 405]) {
+    const { tokens, question, seen } = await open(t, (seen, response) =>
+      seen.method === 'POST' ? response.writeHead(status).end() : response.end('{"token":"x"}'),
+    );
+    t.equal(await tokens.get(question({ username: 'someone', password: '', identityToken: 'hunter2' })), 'x');
+    t.equal(seen[1]?.headers.authorization, basic);
+    const failure = await failureOf(
+      tokens.get(question({ username: '', password: '', identityToken: 'hunter2' }, 'repository:b:pull')),
+    );
+    t.match(failure, { status }, 'nobody is no user');
+    t.notMatch(inspect(failure, { depth: 9 }), /hunter2/);
+  }
+});
+
+t.test('a token server that limits the rate is left alone, for whatever scope', async (t) => {
+  const { tokens, question, seen, clock } = await open(t, (_, response, count) =>
+    count < 2
+      ? response.writeHead(429, count === 0 ? { 'retry-after': '90' } : {}).end()
+      : response.end('{"token":"x"}'),
+  );
+  const failure = { reason: 'throttled', limit: 'requests', retryAfterMs: 90_000 };
+  t.match(await failureOf(tokens.get(question())), failure);
+  t.match(await failureOf(tokens.get(question(someone, 'repository:b:pull'))), failure);
+  clock.nowMs += 90_000;
+  t.match(await failureOf(tokens.get(question())), { reason: 'throttled' });
+  clock.nowMs += 45_000;
+  const scopes = ['a', 'b', 'c', 'd'].map((name) => `repository:${name}:pull`);
+  const asked = await Promise.allSettled(scopes.map((scope) => tokens.get(question(undefined, scope))));
+  t.same(
+    asked.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'rejected', 'rejected'],
+    'after a time that it did not name one goes ahead',
+  );
+  t.equal(await tokens.get(question(undefined, 'repository:d:pull')), 'x');
+  t.equal(seen.length, 4);
+});
+
+t.test('two accounts of one user have tokens of their own', async (t) => {
+  const { tokens, question, seen } = await open(t, counting);
+  t.equal(await tokens.get({ ...question(someone), holder: 0 }), 't0');
+  t.equal(await tokens.get({ ...question(someone), holder: 1 }), 't1');
+  t.equal(seen.length, 2);
 });
 
 t.test('an anonymous token is not taken for that of an identity', async (t) => {

@@ -12,6 +12,7 @@ import { Permission } from '../../../src/mirror/permission.ts';
 import { resumePartials } from '../../../src/mirror/resume-partials.ts';
 import { Visibility } from '../../../src/mirror/visibility.ts';
 import { type DataDirectory, openDataDirectory } from '../../../src/store/data-directory.ts';
+import { OfflineSwitch } from '../../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { diskError, watchDisk } from '../disk-calls.ts';
 import { makeGate, until } from '../waiting.ts';
@@ -125,7 +126,8 @@ function makeUpstream(url: URL): Upstream {
     endpoint: none,
   };
   const options = { ...upstreamDefaults, host: HOST, url, retries: 1, proxy: {}, observer, now: Date.now };
-  return new Upstream({ ...options, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
+  const offline = new OfflineSwitch(false);
+  return new Upstream({ ...options, offline, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
 }
 
 /** A disk that can stop between two calls: what is done is done, and nothing more is. */
