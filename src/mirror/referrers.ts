@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts';
 import { OCI_INDEX } from '../oci/media-types.ts';
 import { parseTag } from '../oci/reference.ts';
 import { type Referrer, readReferrer, readReferrers, referrersTag } from '../oci/referrer.ts';
-import { offlineUnknown, RegistryError } from '../oci/registry-error.ts';
+import { isOfflineUnknown, offlineUnknown, RegistryError } from '../oci/registry-error.ts';
 import type { Outcome } from '../outcome.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { UpstreamError } from '../upstream/errors.ts';
@@ -116,7 +116,8 @@ export class Referrers {
       const referrers = (body && found !== digest && readReferrers(body)) || [];
       return { referrers, next: undefined, outcome, upstreamStatus };
     } catch (error) {
-      if (!(error instanceof RegistryError) || error.status !== 404) throw error;
+      const isAbsent = error instanceof RegistryError && error.status === 404 && !isOfflineUnknown(error);
+      if (!isAbsent) throw error;
       if (refusal !== undefined) throw refusal;
       return { referrers: [], next: undefined, outcome: 'miss' };
     }

@@ -50,7 +50,7 @@ export class TagLists {
     } catch (error) {
       const known = cannotSay(error) ? this.#fromCatalog(place, page, 'stale') : undefined;
       if (known) return { ...known, upstreamStatus: upstreamStatusOf(error) };
-      throw toRegistryError(`${name}: its tags`, error);
+      throw toRegistryError(`${name}: its tags`, error, 'NAME_UNKNOWN');
     }
   }
 

@@ -87,7 +87,9 @@ export class UpstreamLists<E> {
       return await this.#collect(source, request, isKnown ? source.confirmMs : PAGE_DEADLINE_MS);
     } catch (error) {
       if (!isKnown || !cannotSay(error)) throw error;
-      this.#resting.set(key, { error, untilMs: this.#now() + ASK_AGAIN_AFTER_MS });
+      // Offline is a switch: what it was turned off for is asked for at once.
+      const isSwitch = error instanceof UpstreamError && error.reason === 'offline';
+      if (!isSwitch) this.#resting.set(key, { error, untilMs: this.#now() + ASK_AGAIN_AFTER_MS });
       return stale(known, error);
     }
   }

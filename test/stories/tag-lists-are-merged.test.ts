@@ -13,8 +13,9 @@ import {
 } from '../helpers/lists.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import type { Persona } from '../helpers/persona-server.ts';
-import { failing, htmlWith200 } from '../helpers/personas.ts';
+import { failing, htmlWith200, silent } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
+import { makeGate } from '../helpers/waiting.ts';
 
 const LIST = '/v2/team/app/tags/list';
 const sorted = Array.from({ length: 25 }, (_, at) => `v${String(at).padStart(2, '0')}`);
@@ -206,4 +207,23 @@ t.test('a page in the middle that cannot be had is no end of the list', async (t
   t.equal((await mirror.get(`${LIST}?last=b`)).status, 502);
   isDown = false;
   t.same(tagsOf(await mirror.get(`${LIST}?last=b`)), ['c']);
+});
+
+t.test('a silent upstream: what is known is waited for once, and not again for a while', async (t) => {
+  const registry = await startRegistry(t);
+  registry.act(allAtOnce(['a', 'b']));
+  const at = { at: registry, tagTtlMs: 0, retries: 0, timeouts: { confirmMs: 200, probeMs: 0 } };
+  const mirror = await startMirror(t, { upstreams: { 'registry.test': at } });
+  await mirror.get(LIST);
+  const gate = makeGate();
+  t.teardown(gate.open);
+  registry.act(silent(gate.opened));
+  const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.get(LIST)));
+  answers.push(await mirror.get(LIST));
+  for (const answer of answers) {
+    t.same([answer.status, tagsOf(answer)], [200, ['a', 'b']]);
+    t.equal(answer.headers['cache-status'], 'hubcap; fwd=stale');
+    t.match(answer.headers.warning, '299');
+  }
+  t.equal(registry.asked.length, 2, 'one question for all of them');
 });
