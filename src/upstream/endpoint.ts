@@ -210,7 +210,9 @@ export class Endpoint {
     const answer = await this.#guard.ask({ kind: 'manifest', method, repository, path, headers, ...manner });
     if (answer.status === 404) return await this.#absent(answer);
     // registry.k8s.io sends manifest requests to a regional registry.
-    const found = await this.#follow(answer, { method, headers, ...manner });
+    const question = { method, headers, ...manner };
+    const found = await followRedirects(this.#guard.transport, this.address, answer, question, true);
+    if (found.status === 404) return await this.#absent(found);
     if (!isHtml(found)) return found;
     destroyBody(found);
     const { host } = this.address;

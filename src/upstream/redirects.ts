@@ -1,4 +1,5 @@
 /** Owns the way from a registry to where it keeps its content: followed without credentials, never remembered. */
+import { bareType } from '../oci/media-types.ts';
 import { UpstreamError } from './errors.ts';
 import { parseRetryAfter } from './rate-limit.ts';
 import { type Answer, discardBody, type Question, type Transport } from './transport.ts';
@@ -22,7 +23,8 @@ export function contentSize(answer: Answer): number | undefined {
 /**
  * Follows an answer to where the content is.
  * @param from the registry's address; from HTTPS nothing leads to plain HTTP
- * @returns an answer with status 200, 206 or 416
+ * @param isByRegistry whether what is asked for is answered by registries alone, and not by a store behind one
+ * @returns an answer with status 200, 206 or 416; 404 where another registry says so, as JSON
  * @throws UpstreamError for any other; its `host` is the one that answered, its text holds no query (it is signed)
  */
 export async function followRedirects(
@@ -30,6 +32,7 @@ export async function followRedirects(
   from: URL,
   first: Answer,
   question: Pick<Question, 'method' | 'headers' | 'signal' | 'lane'>,
+  isByRegistry = false,
 ): Promise<Answer> {
   let answer = first;
   let url = from;
@@ -39,6 +42,7 @@ export async function followRedirects(
     answer = await transport.send({ ...question, url });
   }
   if (answer.status === 200 || answer.status === 206 || answer.status === 416) return answer;
+  if (answer.status === 404 && isByRegistry && isJson(answer)) return answer;
   await discardBody(answer);
   throw refusedBy(url.host, answer);
 }
@@ -53,6 +57,10 @@ function nextLocation(current: URL, location: string | undefined, hops: number):
   const isAllowed = next.protocol === 'https:' || (next.protocol === 'http:' && current.protocol === 'http:');
   if (!isAllowed || next.username || next.password) throw fail(`it redirects to a ${next.protocol} address`);
   return next;
+}
+
+function isJson({ header }: Answer): boolean {
+  return bareType(header('content-type') ?? '').endsWith('json');
 }
 
 /** A CDN that says 403 or 404 may mean that the signed address has expired: the registry is asked again. */
