@@ -17,6 +17,7 @@ import { manifests } from './scenarios/manifests.ts';
 import { pullCounts } from './scenarios/pull-counts.ts';
 import { soak } from './scenarios/soak.ts';
 import { start } from './scenarios/start.ts';
+import { trouble } from './scenarios/trouble.ts';
 import { isBuilt } from './servers/hubcap.ts';
 import { Teardown } from './teardown.ts';
 
@@ -31,6 +32,7 @@ const scenarios: readonly Scenario[] = [
   killed,
   farRange,
   crawling,
+  trouble,
   soak,
 ];
 

@@ -1,4 +1,4 @@
-/** Owns what goes on beside serving: last uses, a disk that refused, making room, reconciling, resuming, scrubbing. */
+/** Owns what goes on beside serving: last uses, a disk or an upstream that failed, making room, reconciling, resuming, scrubbing. */
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
@@ -22,6 +22,8 @@ export interface BackgroundParts {
 const FLUSH_INTERVAL_MS = 5_000;
 const PROBE_INTERVAL_MS = 10_000;
 const RESTORE_INTERVAL_MS = 10_000;
+/** Who asks tries a failed upstream again by asking; this finds it back when nobody asks. */
+const UPSTREAM_INTERVAL_MS = 5_000;
 
 /** Runs until the daemon stops. None of it may end the process: the promise never rejects. */
 export async function runBackground({
@@ -54,6 +56,9 @@ export async function runBackground({
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     await watch();
     if (!health.isWritable) await opened.store.probe();
+  });
+  every(UPSTREAM_INTERVAL_MS, 'upstreams could not be tried again', async () => {
+    await Promise.all(table.all().map(({ client }) => client.probe()));
   });
   const restore = restoring(opened, log);
   every(RESTORE_INTERVAL_MS, 'room could not be made', restore);

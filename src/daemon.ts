@@ -3,10 +3,10 @@ import type { Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import type { Control } from './admin/control-client.ts';
-import { describeStatus, listImages, type Status } from './admin/status.ts';
+import { describeStatus, listImages, type ReloadReport, type Status } from './admin/status.ts';
 import { Verifier } from './admin/verifier.ts';
 import { runBackground } from './background.ts';
-import type { Config, UpstreamConfig } from './config/schema.ts';
+import type { Config } from './config/schema.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
 import { addressUrl, drain, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
@@ -15,22 +15,36 @@ import { Blobs } from './mirror/blobs.ts';
 import { Listings } from './mirror/listings.ts';
 import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
-import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
-import { type DiskHealth, observeRequests, observeStore, observeUpstream, restsOf } from './observers.ts';
+import { Visibility } from './mirror/visibility.ts';
+import { type DiskHealth, observeOffline, observeRequests, observeStore, restsOf } from './observers.ts';
+import { Reloader } from './reload.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { StorageError } from './store/errors.ts';
-import { Upstream } from './upstream/upstream.ts';
+import { OfflineSwitch } from './upstream/offline-switch.ts';
+import { Upstreams } from './upstreams.ts';
 
 export interface Daemon {
   /** what is true now */
   status(): Status;
   /**
+   * Reads the configuration again and puts it into effect; no connection is ended for it.
+   * @throws RefusedError where it cannot be used; then nothing has changed
+   */
+  reload(): Promise<ReloadReport>;
+  /**
    * Stops accepting, lets responses and fills finish within `drainMs`, keeps what is partial, and closes all.
    * @param atOnce aborted: waiting is over
    */
   close(atOnce: AbortSignal): Promise<void>;
+}
+
+export interface DaemonOptions {
+  /** the clock, ms since the epoch */
+  now?: (() => number) | undefined;
+  /** reads the sources of the configuration again */
+  load?: (() => Config) | undefined;
 }
 
 /** After upstreams are closed, what still runs ends at once; this bounds a fault of our own. */
@@ -40,13 +54,19 @@ const SETTLE_DEADLINE_MS = 5_000;
  * Builds and starts a daemon. Upstreams are not contacted: it starts when all of them are down.
  * @throws StartError and what opening the data directory throws; nothing is left behind then
  */
-export async function startDaemon(config: Config, log: Logger, version: string): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  version: string,
+  { now = Date.now, load = () => config }: DaemonOptions = {},
+): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
-  const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
-  const parts = assemble({ config, log, version, metrics, health, opened });
-  const { registry, admin, control, stop } = parts;
+  const opened = await openDataDirectory({ ...config.storage, observer, now });
+  const offline = new OfflineSwitch(config.offline, observeOffline(log));
+  const parts = assemble({ config, load, log, version, metrics, health, opened, offline, now });
+  const { registry, admin, control, stop, reloader } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
     await listenOn(admin, config.admin, 'admin');
@@ -55,13 +75,14 @@ export async function startDaemon(config: Config, log: Logger, version: string):
     await closeAll(parts, AbortSignal.abort());
     throw error;
   }
-  watchStore(metrics, opened, health);
+  watchStore(metrics, opened, health, offline);
   const background = runBackground({ ...parts, stop: stop.signal });
   return {
     status: parts.status,
+    reload: () => reloader.reload(),
     close: async (atOnce) => {
       stop.abort();
-      const deadline = AbortSignal.any([atOnce, AbortSignal.timeout(config.http.drainMs)]);
+      const deadline = AbortSignal.any([atOnce, AbortSignal.timeout(reloader.loaded.http.drainMs)]);
       await closeAll(parts, deadline, background);
     },
   };
@@ -69,16 +90,20 @@ export async function startDaemon(config: Config, log: Logger, version: string):
 
 interface Foundation {
   config: Config;
+  load: () => Config;
   log: Logger;
   version: string;
   metrics: Metrics;
   health: DiskHealth;
   opened: DataDirectory;
+  now: () => number;
+  offline: OfflineSwitch;
 }
 
 interface Parts extends Foundation {
-  upstreams: UpstreamEntry[];
-  table: UpstreamTable;
+  upstreams: Upstreams;
+  table: Upstreams['table'];
+  reloader: Reloader;
   blobs: Blobs;
   registry: RegistryServer;
   admin: Server;
@@ -89,15 +114,12 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened } = foundation;
-  const now = Date.now;
-  const upstreams = [...config.upstreams.values()].map((upstream) =>
-    makeUpstream(upstream, config, metrics, now),
-  );
-  const table = new UpstreamTable(upstreams, config.defaultUpstream);
+  const { config, log, version, metrics, health, opened, offline, now } = foundation;
+  const upstreams = new Upstreams(config, { metrics, log, offline, now });
+  const { table } = upstreams;
   metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(opened, config, now);
+  const mirror = makeMirror(opened, offline, log, now);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -105,6 +127,7 @@ function assemble(foundation: Foundation): Parts {
     isDraining: () => stop.signal.aborted,
     ended: observeRequests(metrics, log),
   });
+  const reloader = new Reloader({ ...foundation, upstreams, registry, now, stop: stop.signal });
   const startedAtMs = now();
   const status = (): Status =>
     describeStatus({
@@ -114,24 +137,28 @@ function assemble(foundation: Foundation): Parts {
       listen: addressUrl(registry.server),
       admin: addressUrl(admin),
       directory: config.storage.directory,
-      isOffline: () => config.offline,
+      isOffline: offline.isOffline,
+      configuration: reloader,
       isWritable: () => health.isWritable,
-      upstreams,
+      upstreams: table.all(),
       defaultUpstream: config.defaultUpstream,
       now,
     });
-  const verifier = makeVerifier(opened, config);
+  const verifier = new Verifier({ ...opened, upstreams: table, defaultUpstream: config.defaultUpstream });
   const services = {
     metrics: metrics.registry,
     status,
     images: () => listImages(opened.catalog, opened.store),
     verify: (reference: string | undefined) => verifier.start(reference),
+    reload: () => reloader.reload(),
+    offline,
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
   const admin = createAdminServer(services);
   const control = createControlServer(services);
-  return { ...foundation, upstreams, table, blobs: mirror.blobs, registry, admin, control, status, stop };
+  const { blobs } = mirror;
+  return { ...foundation, upstreams, table, reloader, blobs, registry, admin, control, status, stop };
 }
 
 /**
@@ -143,7 +170,7 @@ async function closeAll(parts: Parts, deadline: AbortSignal, background?: Promis
   stop.abort();
   await Promise.all([drain(registry.server, deadline), opened.fills.close(deadline)]);
   await Promise.all([admin, control].map((server) => drain(server, AbortSignal.abort())));
-  await Promise.all(upstreams.map(({ client }) => client.close()));
+  await upstreams.close();
   const settled = Promise.all([registry.settled(), background]);
   const giveUp = new AbortController();
   const late = wait(SETTLE_DEADLINE_MS, 'late', { signal: giveUp.signal }).catch(() => 'in time');
@@ -172,6 +199,7 @@ export async function openLocalControl(config: Config, version: string): Promise
         admin: undefined,
         directory,
         isOffline: () => config.offline,
+        configuration: undefined,
         isWritable: () => true,
         upstreams: [],
         defaultUpstream: config.defaultUpstream,
@@ -197,43 +225,28 @@ const SILENT: StoreObserver = {
   storageWorks: () => undefined,
 };
 
-function makeUpstream(
-  config: UpstreamConfig,
-  { proxy }: Config,
-  metrics: Metrics,
-  now: () => number,
-): UpstreamEntry {
-  const client = new Upstream({ ...config, proxy, observer: observeUpstream(metrics, config.host), now });
-  return {
-    host: config.host,
-    client,
-    aliases: config.aliases,
-    virtualHosts: config.virtualHosts,
-    tagTtlMs: config.tagTtlMs,
-    freshness: config.freshness,
-    staleWhileRevalidateMs: config.staleWhileRevalidateMs,
-    refreshAhead: config.refreshAhead,
-    keepDeleted: config.keepDeleted,
-    private: config.private,
-    publicTtlMs: config.publicTtlMs,
-    grantTtlMs: config.grantTtlMs,
-    notFoundTtlMs: config.notFoundTtlMs,
-    confirmMs: config.timeouts.confirmMs,
-  };
-}
-
+/** For a command: without a daemon nothing is asked. */
 function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Config): Verifier {
-  return new Verifier({ ...opened, upstreams: [...upstreams.values()], defaultUpstream });
+  const all = [...upstreams.values()];
+  const named = (name: string) => all.find(({ host, aliases }) => host === name || aliases.includes(name));
+  return new Verifier({ ...opened, upstreams: { named }, defaultUpstream });
 }
 
-function makeMirror({ store, fills, catalog }: DataDirectory, config: Config, now: () => number) {
-  const permission = new Permission(catalog, now);
+function makeMirror(
+  { store, fills, catalog }: DataDirectory,
+  { isOffline }: OfflineSwitch,
+  log: Logger,
+  now: () => number,
+) {
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
   const cache = new ManifestCache(store, catalog);
-  const isOffline = (): boolean => config.offline;
+  const failedBehind = (reference: string, error: unknown): void =>
+    log.warn({ reference, error }, 'a tag could not be confirmed behind');
   return {
-    manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
-    blobs: new Blobs({ store, fills, permission, isOffline, now }),
-    listings: new Listings({ catalog, isOffline, now }),
+    manifests: new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind }),
+    blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
+    listings: new Listings({ catalog, visibility, isOffline, now }),
   };
 }
 
@@ -252,13 +265,19 @@ async function reasonsNotReady(
   return [lost, refusal, full].filter((reason) => reason !== undefined);
 }
 
-function watchStore(metrics: Metrics, { store, fills }: DataDirectory, health: DiskHealth): void {
+function watchStore(
+  metrics: Metrics,
+  { store, fills }: DataDirectory,
+  health: DiskHealth,
+  offline: OfflineSwitch,
+): void {
   metrics.watch({
     storeBytes: () => store.ledger.usedBytes,
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
     storeObjects: () => store.objects,
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
+    offline: offline.isOffline,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });

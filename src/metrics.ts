@@ -9,6 +9,7 @@ export interface Gauges {
   storeReservedBytes(): number;
   storeObjects(): number;
   storeWritable(): boolean;
+  offline(): boolean;
   fillsInFlight(): number;
   fillReaders(): number;
 }
@@ -31,6 +32,8 @@ export class Metrics {
   readonly upstreamBytes: Counter<'upstream'>;
   readonly upstreamDuration: Histogram<'upstream' | 'kind'>;
   readonly upstreamUp: Gauge<'upstream'>;
+  readonly upstreamFailures: Counter<'upstream' | 'reason'>;
+  readonly endpointUp: Gauge<'upstream' | 'endpoint'>;
   readonly rateLimitLimit: Gauge<'upstream' | 'account'>;
   readonly rateLimitRemaining: Gauge<'upstream' | 'account'>;
   readonly fills: Counter<'result'>;
@@ -43,6 +46,9 @@ export class Metrics {
   readonly storageErrors: Counter;
   readonly scrubbedBytes: Counter;
   readonly storeFindings: Counter<'kind'>;
+  readonly #configReloads: Counter<'result'>;
+  readonly #configSuccessful: Gauge;
+  readonly #configLoadedAt: Gauge;
   readonly #requests: Counter<'upstream' | 'kind' | 'outcome'>;
   readonly #requestDuration: Histogram<'kind' | 'outcome'>;
   readonly #servedBytes: Counter<'upstream' | 'source'>;
@@ -87,8 +93,18 @@ export class Metrics {
     );
     this.upstreamUp = gauge(
       'upstream_up',
-      'Whether the last request to the registry was answered with less than 500.',
+      'Whether the last question to the upstream was answered, by whichever of its addresses.',
       ['upstream'],
+    );
+    this.upstreamFailures = counter(
+      'upstream_failures_total',
+      'Questions to an upstream that failed with all their attempts, by reason.',
+      ['upstream', 'reason'],
+    );
+    this.endpointUp = gauge(
+      'upstream_endpoint_up',
+      'Whether an address of an upstream is asked; 0 while it is left alone because it failed.',
+      ['upstream', 'endpoint'],
     );
     this.rateLimitLimit = gauge('upstream_ratelimit_limit', 'Pulls that the upstream allows in its window.', [
       'upstream',
@@ -126,6 +142,20 @@ export class Metrics {
     this.storeFindings = counter('store_findings_total', 'What was found wrong in the store, by kind.', [
       'kind',
     ]);
+    this.#configReloads = counter('config_reloads_total', 'Configurations read again, by result.', [
+      'result',
+    ]);
+    for (const result of ['success', 'failure']) this.#configReloads.inc({ result }, 0);
+    this.#configSuccessful = gauge(
+      'config_last_reload_successful',
+      'Whether the configuration that was read last could be used.',
+      [],
+    );
+    this.#configLoadedAt = gauge(
+      'config_loaded_timestamp_seconds',
+      'When the configuration in use was loaded.',
+      [],
+    );
     gauge('build_info', 'The version that runs.', ['version']).set({ version }, 1);
   }
 
@@ -141,6 +171,19 @@ export class Metrics {
     }
     cell.count();
     cell.observe(firstByteS);
+  }
+
+  /** The configuration in use was loaded at the start. */
+  configLoaded(nowMs: number): void {
+    this.#configSuccessful.set(1);
+    this.#configLoadedAt.set(nowMs / 1000);
+  }
+
+  /** The configuration was read again. */
+  configReloaded(isUsed: boolean, nowMs: number): void {
+    this.#configReloads.inc({ result: isUsed ? 'success' : 'failure' });
+    if (isUsed) this.configLoaded(nowMs);
+    else this.#configSuccessful.set(0);
   }
 
   /** Counts bytes given to a client. */
@@ -179,6 +222,9 @@ export class Metrics {
     read('store_reserved_bytes', 'Bytes set aside for running downloads.', gauges.storeReservedBytes);
     read('store_objects', 'Blobs and manifests in the store.', gauges.storeObjects);
     read('store_writable', 'Whether the disk takes new content.', () => (gauges.storeWritable() ? 1 : 0));
+    read('offline', 'Whether nobody is asked, as the configuration or a command wants it.', () =>
+      gauges.offline() ? 1 : 0,
+    );
     read('fills_in_flight', 'Downloads that run.', gauges.fillsInFlight);
     read('fill_readers', 'Clients that read from running downloads.', gauges.fillReaders);
   }

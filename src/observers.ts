@@ -6,6 +6,7 @@ import type { Metrics, UpstreamRest } from './metrics.ts';
 import type { MirroredUpstream } from './mirror/mirrored-upstream.ts';
 import type { StoreObserver } from './store/disk-store.ts';
 import type { UpstreamObserver } from './upstream/asker.ts';
+import type { FailureReason } from './upstream/errors.ts';
 
 /** The disk may refuse a thousand times a second; the log hears of it this often. */
 const STORAGE_LOG_INTERVAL_MS = 5_000;
@@ -67,13 +68,13 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
   };
 }
 
-export function observeUpstream(metrics: Metrics, upstream: string): UpstreamObserver {
+export function observeUpstream(metrics: Metrics, log: Logger, upstream: string): UpstreamObserver {
   const bytes = metrics.upstreamBytes.labels(upstream);
   return {
     answered: (kind, status, durationMs) => {
       metrics.upstreamRequests.inc({ upstream, kind, status: String(status) });
       metrics.upstreamDuration.observe({ upstream, kind }, durationMs / 1000);
-      metrics.upstreamUp.set({ upstream }, status !== 'none' && status < 500 ? 1 : 0);
+      if (status !== 'none' && status < 500) metrics.upstreamUp.set({ upstream }, 1);
     },
     received: (count) => bytes.inc(count),
     token: (result) => metrics.tokens.inc({ upstream, result }),
@@ -82,9 +83,33 @@ export function observeUpstream(metrics: Metrics, upstream: string): UpstreamObs
       if (remaining !== undefined) metrics.rateLimitRemaining.set({ upstream, account }, remaining);
     },
     resumed: () => metrics.fillResumes.inc(),
+    failed: ({ reason, isFromMemory }) => {
+      if (isFromMemory || reason === 'offline') return;
+      metrics.upstreamFailures.inc({ upstream, reason });
+      if (OUTAGES.has(reason)) metrics.upstreamUp.set({ upstream }, 0);
+    },
+    endpoint: (endpoint, state, failure) => {
+      metrics.endpointUp.set({ upstream, endpoint }, state === 'down' ? 0 : 1);
+      if (state === 'up') log.info({ upstream, endpoint }, 'upstream answers again');
+      else
+        log.warn(
+          { upstream, endpoint, state, reason: failure?.reason, error: failure },
+          'upstream is left alone for a while',
+        );
+    },
   };
 }
 
+/** No endpoint gave an answer that a registry gives. */
+const OUTAGES: ReadonlySet<FailureReason> = new Set([
+  'dns',
+  'refused',
+  'tls',
+  'reset',
+  'timeout',
+  'server-error',
+  'html',
+]);
 /** What is not asked of the upstreams now, for the metrics. */
 export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number): Generator<UpstreamRest> {
   for (const { host: upstream, client } of upstreams) {
@@ -99,6 +124,14 @@ export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number):
     for (const { untilMs, ...labels } of rests)
       if (untilMs !== undefined) yield { upstream, ...labels, seconds: Math.max(0, untilMs - nowMs) / 1000 };
   }
+}
+
+/** Said whenever it is turned while hubcap runs. */
+export function observeOffline(log: Logger): (isOffline: boolean) => void {
+  return (isOffline) => {
+    if (isOffline) log.warn('offline: nobody is asked, what is known is served whatever its age');
+    else log.info('online again: upstreams are asked');
+  };
 }
 
 /** One line and one count per request. */

@@ -25,7 +25,14 @@ const RANKS: Readonly<Record<string, number>> = {
   oci: 2,
 };
 /** Top-level files that are the composition root, and those that all rooms may use. */
-const ROOT = new Set(['background.ts', 'daemon.ts', 'listeners.ts', 'observers.ts']);
+const ROOT = new Set([
+  'background.ts',
+  'daemon.ts',
+  'listeners.ts',
+  'observers.ts',
+  'reload.ts',
+  'upstreams.ts',
+]);
 const COMMON = new Set(['outcome.ts', 'single-flight.ts', 'log.ts', 'metrics.ts']);
 const READS_ENVIRONMENT = 'cli/options.ts';
 

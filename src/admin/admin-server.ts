@@ -1,29 +1,26 @@
 /** Owns the admin listener and the control socket: what is seen from outside, read-only over TCP. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { createServer, type Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
 import type { VerifyEvent } from '../store/verify.ts';
-import type { ImageStatus, Status } from './status.ts';
-import { VerifyRefusedError } from './verifier.ts';
+import type { OfflineSwitch } from '../upstream/offline-switch.ts';
+import { type AdminRoutes, answerByRoute, json, lines, text } from './answers.ts';
+import { RefusedError } from './refused-error.ts';
+import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
 export interface AdminServices {
   metrics: Registry;
   status: () => Status;
   images: () => Iterable<ImageStatus>;
-  /** @throws VerifyRefusedError at once */
+  /** @throws RefusedError at once */
   verify: (reference: string | undefined) => AsyncIterable<VerifyEvent>;
+  /** @throws RefusedError where the configuration cannot be used */
+  reload: () => Promise<ReloadReport>;
+  offline: OfflineSwitch;
   /** tries what serving needs; the reasons why it is not ready, empty where it is */
   notReady: () => Promise<string[]>;
   log: Logger;
-}
-
-interface Answer {
-  status: number;
-  type: string;
-  body: string;
 }
 
 const READ_LIMITS = {
@@ -36,134 +33,53 @@ const READ_LIMITS = {
 /** Makes the TCP listener's server; it is not listening yet. */
 export function createAdminServer(services: AdminServices): Server {
   return createServer(READ_LIMITS, (request, response) => {
-    answerSafely(request, response, services, () => answerAdmin(request, services));
+    answerByRoute(request, response, ADMIN_ROUTES, services);
   });
 }
 
 /** Makes the control socket's server. Who may connect may ask for everything: the socket's mode is the permission. */
 export function createControlServer(services: AdminServices): Server {
   return createServer(READ_LIMITS, (request, response) => {
-    answerSafely(request, response, services, () => answerControl(request, response, services), [
-      '/v1/verify',
-    ]);
+    answerByRoute(request, response, CONTROL_ROUTES, services);
   });
 }
 
-async function answerControl(
-  request: IncomingMessage,
-  response: ServerResponse,
-  services: AdminServices,
-): Promise<Answer | undefined> {
-  switch (pathOf(request)) {
-    case '/v1/status':
-      return json(200, services.status());
-    case '/v1/images':
-      await streamLines(response, services.images());
-      return undefined;
-    case '/v1/verify':
-      return await answerVerify(request, response, services);
-    default:
-      return notFound();
-  }
-}
-
-async function answerVerify(
-  request: IncomingMessage,
-  response: ServerResponse,
-  services: AdminServices,
-): Promise<Answer | undefined> {
-  if (request.method !== 'POST') return text(405, 'this changes the store: use POST\n');
-  const reference = new URL(request.url ?? '/', 'http://localhost').searchParams.get('reference');
-  try {
-    const events = services.verify(reference ?? undefined);
-    await streamLines(response, events);
-    return undefined;
-  } catch (error) {
-    if (error instanceof VerifyRefusedError) return text(error.status, `${error.message}\n`);
-    if (isClientGone(error)) return undefined; // it has ended with the command that asked for it
-    throw error;
-  }
-}
-
-async function answerAdmin(request: IncomingMessage, services: AdminServices): Promise<Answer> {
-  switch (pathOf(request)) {
-    case '/metrics':
-      return { status: 200, type: services.metrics.contentType, body: await services.metrics.metrics() };
-    case '/healthz':
-      return text(200, 'ok\n');
-    case '/readyz': {
-      const reasons = await services.notReady();
+const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
+  '/metrics': {
+    method: 'GET',
+    answer: async ({ metrics }) => ({
+      status: 200,
+      type: metrics.contentType,
+      body: await metrics.metrics(),
+    }),
+  },
+  '/healthz': { method: 'GET', answer: () => text(200, 'ok\n') },
+  '/readyz': {
+    method: 'GET',
+    answer: async ({ notReady }) => {
+      const reasons = await notReady();
       return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
-    }
-    case '/api/status':
-      return json(200, services.status());
-    case '/':
-      return text(200, 'hubcap: /metrics /healthz /readyz /api/status\n');
-    default:
-      return notFound();
-  }
-}
+    },
+  },
+  '/api/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
+  '/': { method: 'GET', answer: () => text(200, 'hubcap: /metrics /healthz /readyz /api/status\n') },
+};
 
-function answerSafely(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { log }: AdminServices,
-  answer: () => Promise<Answer | undefined>,
-  writable: readonly string[] = [],
-): void {
-  const isReading = request.method === 'GET' || request.method === 'HEAD';
-  const answered =
-    isReading || writable.includes(pathOf(request))
-      ? answer()
-      : Promise.resolve(text(405, 'this listener is read-only: use GET\n'));
-  answered
-    .then((found) => {
-      if (!found) return;
-      const { status, type, body } = found;
-      response.writeHead(status, {
-        'content-type': type,
-        'content-length': Buffer.byteLength(body),
-        'cache-control': 'no-store',
-        'x-content-type-options': 'nosniff',
-      });
-      response.end(request.method === 'HEAD' ? undefined : body);
-    })
-    .catch((error: unknown) => {
-      log.error({ error, path: pathOf(request) }, 'admin request failed');
-      if (response.headersSent) response.destroy();
-      else response.writeHead(500).end();
-    });
-}
+const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
+  '/v1/reload': { method: 'POST', answer: async ({ reload }) => json(200, await reload()) },
+  '/v1/offline': { method: 'POST', answer: ({ offline }, query) => json(200, turn(offline, query)) },
+  '/v1/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
+  '/v1/images': { method: 'GET', answer: ({ images }) => lines(images()) },
+  '/v1/verify': {
+    method: 'POST',
+    answer: ({ verify }, query) => lines(verify(query.get('reference') ?? undefined)),
+  },
+};
 
-/** One JSON line per item: neither side holds them all. Ends reading the items when the client leaves. */
-async function streamLines(
-  response: ServerResponse,
-  items: Iterable<unknown> | AsyncIterable<unknown>,
-): Promise<void> {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  await pipeline(Readable.from(jsonLines(items)), response);
-}
-
-async function* jsonLines(items: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<string> {
-  for await (const item of items) yield `${JSON.stringify(item)}\n`;
-}
-
-function isClientGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-}
-
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '/').replace(/\?.*$/s, '');
-}
-
-function text(status: number, body: string): Answer {
-  return { status, type: 'text/plain; charset=utf-8', body };
-}
-
-function json(status: number, value: unknown): Answer {
-  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
-}
-
-function notFound(): Answer {
-  return text(404, 'there is nothing here: see /metrics, /healthz, /readyz, /api/status\n');
+/** @param query `state=on|off` */
+function turn(offline: OfflineSwitch, query: URLSearchParams): OfflineState {
+  const state = query.get('state');
+  if (state !== 'on' && state !== 'off') throw new RefusedError(400, 'say state=on or state=off');
+  const isChanged = offline.set(state === 'on');
+  return { isOffline: offline.isOffline(), isChanged };
 }

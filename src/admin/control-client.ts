@@ -4,28 +4,32 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
-import type { ImageStatus, Status } from './status.ts';
-import { VerifyRefusedError } from './verifier.ts';
+import { RefusedError } from './refused-error.ts';
+import type { ImageStatus, OfflineState, Status } from './status.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
 export interface Control {
   status(): Promise<Status>;
   images(): AsyncIterable<ImageStatus>;
-  /** @param reference undefined for the whole store. @throws VerifyRefusedError when it is read */
+  /** @param reference undefined for the whole store. @throws RefusedError when it is read */
   verify(reference: string | undefined): AsyncIterable<VerifyEvent>;
   close(): Promise<void>;
 }
 
+/** What can be asked of a running daemon alone. */
+export interface DaemonControl extends Control {
+  /** Turns asking upstreams off or on, until the daemon ends. */
+  offline(isOffline: boolean): Promise<OfflineState>;
+}
+
 const DEADLINE_MS = 10_000;
-/** What a daemon answers to what it does not do now, or at all. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 404, 409]);
 
 /**
  * Finds the daemon that serves a data directory.
  * @param paths where its socket may be, see `controlPaths`
  * @returns undefined where nobody answers
  */
-export async function connectControl(paths: readonly string[]): Promise<Control | undefined> {
+export async function connectControl(paths: readonly string[]): Promise<DaemonControl | undefined> {
   for (const path of paths) {
     if (!(await isTrustedControlPath(path))) continue;
     const client = new SocketControl(path);
@@ -39,7 +43,7 @@ export async function connectControl(paths: readonly string[]): Promise<Control 
   return undefined;
 }
 
-class SocketControl implements Control {
+class SocketControl implements DaemonControl {
   readonly #path: string;
 
   constructor(path: string) {
@@ -47,9 +51,11 @@ class SocketControl implements Control {
   }
 
   async status(): Promise<Status> {
-    const lines: string[] = [];
-    for await (const line of this.#lines('/v1/status')) lines.push(line);
-    return JSON.parse(lines.join('\n')) as Status;
+    return await this.#document<Status>('/v1/status');
+  }
+
+  async offline(isOffline: boolean): Promise<OfflineState> {
+    return await this.#document<OfflineState>(`/v1/offline?state=${isOffline ? 'on' : 'off'}`, 'POST');
   }
 
   async *images(): AsyncGenerator<ImageStatus> {
@@ -65,11 +71,17 @@ class SocketControl implements Control {
     // each question has a connection of its own
   }
 
+  async #document<T>(path: string, method: 'GET' | 'POST' = 'GET'): Promise<T> {
+    const lines: string[] = [];
+    for await (const line of this.#lines(path, method)) lines.push(line);
+    return JSON.parse(lines.join('\n')) as T;
+  }
+
   async *#lines(path: string, method: 'GET' | 'POST' = 'GET'): AsyncGenerator<string> {
     const response = await this.#ask(path, method);
     const { statusCode = 0 } = response;
-    if (method === 'POST' && REFUSALS.has(statusCode)) {
-      throw new VerifyRefusedError(statusCode, (await text(response)).trim());
+    if (method === 'POST' && (statusCode === 400 || statusCode === 404 || statusCode === 409)) {
+      throw new RefusedError(statusCode, (await text(response)).trim());
     }
     if (statusCode !== 200) {
       response.destroy();

@@ -18,6 +18,8 @@ export interface Status {
   admin: string | undefined;
   directory: string;
   isOffline: boolean;
+  /** undefined where no daemon runs */
+  configuration: ConfigurationStatus | undefined;
   store: {
     bytes: number;
     maxBytes: number;
@@ -30,6 +32,16 @@ export interface Status {
     host: string;
     url: string;
     isDefault: boolean;
+    /** in the order in which they are asked */
+    endpoints: {
+      url: string;
+      state: 'up' | 'slow' | 'down';
+      /** why it is not `up` */
+      reason: string | undefined;
+      message: string | undefined;
+      /** whoever answers there is believed */
+      isInsecure: boolean;
+    }[];
     /** until when nothing is asked there: the limit on its requests was met */
     restingUntil: string | undefined;
     accounts: AccountStatus[];
@@ -49,6 +61,30 @@ export interface AccountStatus {
   restingUntil: string | undefined;
   /** until when its login is not tried again: upstream refuses it, or it cannot be had */
   rejectedUntil: string | undefined;
+}
+
+export interface ConfigurationStatus {
+  loadedAt: string;
+  /** keys that were changed and hold after a restart */
+  needsRestart: string[];
+}
+
+/** What reading the configuration again has changed. */
+export interface ReloadReport {
+  /** hosts of upstreams */
+  added: string[];
+  changed: string[];
+  removed: string[];
+  /** other keys that hold now */
+  settings: string[];
+  /** keys that were changed and hold after a restart */
+  needsRestart: string[];
+}
+
+export interface OfflineState {
+  isOffline: boolean;
+  /** whether it was the other way before */
+  isChanged: boolean;
 }
 
 export interface PlatformStatus {
@@ -125,6 +161,7 @@ export interface StatusSources {
   admin: string | undefined;
   directory: string;
   isOffline: () => boolean;
+  configuration: { loadedAtMs: number; needsRestart: string[] } | undefined;
   isWritable: () => boolean;
   store: DiskStore;
   fills: Fills;
@@ -135,7 +172,7 @@ export interface StatusSources {
 
 /** @returns the status as of now; holds no secret */
 export function describeStatus(sources: StatusSources): Status {
-  const { store, fills, upstreams, startedAtMs } = sources;
+  const { store, fills, upstreams, startedAtMs, configuration } = sources;
   return {
     version: sources.version,
     pid: process.pid,
@@ -145,6 +182,10 @@ export function describeStatus(sources: StatusSources): Status {
     admin: sources.admin,
     directory: sources.directory,
     isOffline: sources.isOffline(),
+    configuration: configuration && {
+      loadedAt: new Date(configuration.loadedAtMs).toISOString(),
+      needsRestart: configuration.needsRestart,
+    },
     store: {
       bytes: store.ledger.usedBytes,
       maxBytes: store.ledger.maxBytes,
@@ -162,6 +203,13 @@ export function describeStatus(sources: StatusSources): Status {
       host,
       url: client.address.href,
       isDefault: host === sources.defaultUpstream,
+      endpoints: client.endpoints.map(({ url, state, failure, isInsecure }) => ({
+        url,
+        state,
+        reason: failure?.reason,
+        message: failure?.message,
+        isInsecure,
+      })),
       restingUntil: timeText(client.restingUntilMs),
       accounts: client.accounts.map(({ restingUntilMs, rejectedUntilMs, ...account }) => ({
         ...account,

@@ -6,23 +6,12 @@ import { parseRepository } from '../oci/reference.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { closureOf } from '../store/closure.ts';
 import { type VerifiedParts, type VerifyEvent, type VerifySelection, verify } from '../store/verify.ts';
-
-/** A verification cannot be begun; the message says why. */
-export class VerifyRefusedError extends Error {
-  /** as HTTP has it: 400, 404 or 409 */
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.name = 'VerifyRefusedError';
-    this.status = status;
-  }
-}
+import { RefusedError } from './refused-error.ts';
 
 export interface VerifierParts extends VerifiedParts {
   catalog: Catalog;
   /** by the names that clients have for them */
-  upstreams: Iterable<{ host: string; aliases: readonly string[] }>;
+  upstreams: { named(name: string): { host: string } | undefined };
   defaultUpstream: string;
 }
 
@@ -37,7 +26,7 @@ export class Verifier {
   /**
    * @param reference an image as clients write it; undefined for the whole store
    * @returns what happens; it goes on only while it is read, and ends when reading does
-   * @throws VerifyRefusedError at once
+   * @throws RefusedError at once
    */
   start(reference: string | undefined): AsyncGenerator<VerifyEvent> {
     this.#refuseSecond();
@@ -56,16 +45,16 @@ export class Verifier {
   }
 
   #refuseSecond(): void {
-    if (this.#isRunning) throw new VerifyRefusedError(409, 'a verification runs already: wait for its end');
+    if (this.#isRunning) throw new RefusedError(409, 'a verification runs already: wait for its end');
   }
 
   #select(text: string): VerifySelection {
     const name = parseImageName(text);
     if (!name)
-      throw new VerifyRefusedError(400, `${text} is no image name such as alpine or ghcr.io/owner/app:1.2`);
+      throw new RefusedError(400, `${text} is no image name such as alpine or ghcr.io/owner/app:1.2`);
     const digest = this.#find(name);
     if (digest === undefined)
-      throw new VerifyRefusedError(404, `${text} is not in the store: \`hubcap images\` lists what is`);
+      throw new RefusedError(404, `${text} is not in the store: \`hubcap images\` lists what is`);
     const links = closureOf(digest, this.#parts.catalog);
     const stored = links.filter((link) => link.stored).map(({ child }) => child);
     return { digests: [digest, ...stored], absent: links.length - stored.length };
@@ -74,8 +63,7 @@ export class Verifier {
   #find({ host, repository, reference }: ImageName): Digest | undefined {
     const { catalog, upstreams, defaultUpstream } = this.#parts;
     const named = host ?? defaultUpstream;
-    const configured = [...upstreams].find((each) => each.host === named || each.aliases.includes(named));
-    const upstream = configured?.host ?? named; // it may have been mirrored once
+    const upstream = upstreams.named(named)?.host ?? named; // it may have been mirrored once
     const isOfficial = upstream === 'docker.io' && !repository.includes('/');
     const path = isOfficial ? parseRepository(`library/${repository}`) : repository;
     if (!path) return undefined;

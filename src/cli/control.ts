@@ -1,6 +1,6 @@
 /** Owns how a command reaches the data: through the running daemon, or in this process where none runs. */
 import { existsSync } from 'node:fs';
-import { type Control, connectControl } from '../admin/control-client.ts';
+import { type Control, connectControl, type DaemonControl } from '../admin/control-client.ts';
 import { controlPaths } from '../admin/control-path.ts';
 import type { Config } from '../config/schema.ts';
 import { openLocalControl } from '../daemon.ts';
@@ -23,6 +23,25 @@ export async function withControl<T>(
     return await work(control);
   } finally {
     await control.close();
+  }
+}
+
+/**
+ * Runs `work` on the running daemon.
+ * @param advice what to do where none runs
+ * @throws ReportedError where none runs
+ */
+export async function withDaemon<T>(
+  { storage, control: override }: Config,
+  advice: string,
+  work: (daemon: DaemonControl) => Promise<T>,
+): Promise<T> {
+  const daemon = await connectControl(controlPaths(storage.directory, override));
+  if (!daemon) throw new ReportedError(`no hubcap runs with ${storage.directory}: ${advice}`);
+  try {
+    return await work(daemon);
+  } finally {
+    await daemon.close();
   }
 }
 

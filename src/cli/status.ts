@@ -36,6 +36,7 @@ function describe({
   uptimeS,
   directory,
   isOffline,
+  configuration,
   store,
   fills,
   upstreams,
@@ -46,12 +47,14 @@ function describe({
   const lines = [
     `hubcap ${version}  ${running}${isOffline ? ', offline' : ''}`,
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
+    ...describeConfiguration(configuration),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
-    ...upstreams.flatMap(({ host, url, isDefault, restingUntil, accounts }) => {
+    ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
       const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
       const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
       return [
         upstream,
+        ...endpoints.flatMap((endpoint) => describeEndpoint(endpoint, url)),
         ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
       ];
     }),
@@ -61,6 +64,24 @@ function describe({
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function describeConfiguration(configuration: Status['configuration']): string[] {
+  if (!configuration) return [];
+  const { loadedAt, needsRestart } = configuration;
+  const waiting =
+    needsRestart.length === 0 ? '' : `; changed since, after a restart: ${needsRestart.join(', ')}`;
+  return [`config    loaded at ${loadedAt}${waiting}`];
+}
+
+/** A nearer copy is named; the registry itself only where something is wrong with it. */
+function describeEndpoint(
+  { url, state, message, isInsecure }: Status['upstreams'][number]['endpoints'][number],
+  registry: string,
+): string[] {
+  const warning = isInsecure ? [`          ${url} is INSECURE: whoever answers there is believed`] : [];
+  if (state !== 'up') return [`          ${url} is ${state}: ${message}`, ...warning];
+  return url === registry ? warning : [`          by way of ${url}`, ...warning];
 }
 
 /** Who asks without a login and was never counted is not worth a line. */

@@ -1,6 +1,6 @@
 /** `hubcap verify`: whether what is in the store is what it should be. */
 import type { Argv, CommandModule } from 'yargs';
-import { VerifyRefusedError } from '../admin/verifier.ts';
+import { RefusedError } from '../admin/refused-error.ts';
 import { formatBytes } from '../config/units.ts';
 import { parseImageName } from '../oci/image-name.ts';
 import type { StoreFinding } from '../store/findings.ts';
@@ -61,7 +61,7 @@ async function follow(events: AsyncIterable<VerifyEvent>, isJson: boolean): Prom
       else if (event.kind === 'finding') showFinding(event, progress);
     }
   } catch (error) {
-    throw error instanceof VerifyRefusedError ? new ReportedError(error.message, error) : error;
+    throw error instanceof RefusedError ? new ReportedError(error.message, error) : error;
   } finally {
     progress?.end();
   }

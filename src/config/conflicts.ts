@@ -1,7 +1,9 @@
 /** Owns the rules between keys: what each is valid for itself but not together. Pure. */
 import { formatAddress, isSameAddress } from './address.ts';
+import { meantOnHub } from './patterns.ts';
+import { DEFAULT_UPSTREAM } from './presets.ts';
 import type { Problem } from './problems.ts';
-import type { Config, UpstreamConfig } from './schema.ts';
+import type { Config, EndpointConfig, UpstreamConfig } from './schema.ts';
 import type { KeyPath } from './settings.ts';
 
 /** How the source that decides a key calls it. */
@@ -14,6 +16,11 @@ export function findConflicts(config: Config, nameOf: NameOf, faulty: ReadonlySe
     ...(isFaulty ? [] : sameAddress(config, nameOf)),
     ...sharedNames(config, nameOf),
     ...sharedVirtualHosts(config, nameOf),
+    ...[...config.upstreams.values()].flatMap((upstream) => [
+      ...sharedAddresses(upstream, nameOf),
+      ...vainTls(upstream, nameOf),
+      ...vainPatterns(upstream, nameOf),
+    ]),
   ];
 }
 
@@ -44,6 +51,52 @@ function sharedVirtualHosts({ upstreams }: Config, nameOf: NameOf): Problem[] {
   return [...upstreams.values()].flatMap(({ host, virtualHosts }: UpstreamConfig) =>
     claim(owners, host, virtualHosts, () => nameOf(['upstreams', host, 'virtualHosts'])),
   );
+}
+
+/** Asking the same address again after it failed is what `retries` are for. */
+function sharedAddresses({ host, url, mirrors }: UpstreamConfig, nameOf: NameOf): Problem[] {
+  const addressOf = ({ href }: URL): string => href.replace(/\/$/, '');
+  const seen = new Set([addressOf(url)]);
+  return mirrors.flatMap(({ url: mirror }, at) => {
+    const isKnown = seen.has(addressOf(mirror));
+    seen.add(addressOf(mirror));
+    const expected = 'another address than those before it and the url of the upstream';
+    return isKnown
+      ? [{ path: nameOf(['upstreams', host, 'mirrors', at]), found: mirror.href, expected }]
+      : [];
+  });
+}
+
+/** Who configures certificates believes that they are used. */
+function vainTls(upstream: UpstreamConfig, nameOf: NameOf): Problem[] {
+  const endpoints: [KeyPath, EndpointConfig][] = [
+    [['upstreams', upstream.host, 'url'], upstream],
+    ...upstream.mirrors.map((mirror, at): [KeyPath, EndpointConfig] => {
+      return [['upstreams', upstream.host, 'mirrors', at, 'url'], mirror];
+    }),
+  ];
+  return endpoints
+    .filter(([, { url, tls }]) => url.protocol === 'http:' && (tls.isInsecure || tls.ca || tls.cert))
+    .map(([key, { url }]) => ({
+      path: nameOf(key),
+      found: url.href,
+      expected: 'a URL that begins with https://, as its tls is set',
+    }));
+}
+
+function vainPatterns({ host, freshness, private: repositories }: UpstreamConfig, nameOf: NameOf): Problem[] {
+  if (host !== DEFAULT_UPSTREAM) return [];
+  const patterns: [KeyPath, string][] = [
+    ...freshness.map(({ pattern }): [KeyPath, string] => [
+      ['upstreams', host, 'freshness', pattern],
+      pattern,
+    ]),
+    ...repositories.map((pattern, at): [KeyPath, string] => [['upstreams', host, 'private', at], pattern]),
+  ];
+  return patterns.flatMap(([key, found]) => {
+    const meant = meantOnHub(found);
+    return meant === undefined ? [] : [{ path: nameOf(key), found, expected: meant }];
+  });
 }
 
 function claim(

@@ -12,7 +12,7 @@ export const upstreamDefaults: Omit<UpstreamConfig, 'host' | 'url'> = {
   aliases: [],
   virtualHosts: [],
   credentials: [],
-  tls: { ca: undefined, cert: undefined, key: undefined, isInsecure: false },
+  tls: { ca: undefined, cert: undefined, key: undefined, isInsecure: false, files: {} },
   mirrors: [],
   tagTtlMs: 60 * second,
   freshness: [],
@@ -30,7 +30,7 @@ export const upstreamDefaults: Omit<UpstreamConfig, 'host' | 'url'> = {
     headersMs: 15 * second,
     idleMs: 30 * second,
     stallMs: 60 * second,
-    confirmMs: 5 * second,
+    confirmMs: 4 * second,
     probeMs: 1 * second,
   },
   retries: 3,
@@ -62,6 +62,7 @@ export const presets: ReadonlyMap<string, Preset> = new Map<string, Preset>([
   ['gcr.io', {}],
   ['mcr.microsoft.com', {}],
   ['public.ecr.aws', {}],
-  ['nvcr.io', {}],
+  // It names nvcr.io/proxy_auth first and, to who brings a token that has ended, this one.
+  ['nvcr.io', { realms: ['authn.nvidia.com'] }],
   ['registry.gitlab.com', { realms: ['gitlab.com'] }],
 ]);

@@ -1,12 +1,15 @@
 /** Owns showing the effective configuration, as a file that could be loaded again, with secrets hidden. */
 import { stringify } from 'yaml';
 import { formatAddress } from './address.ts';
-import type { Config, CredentialConfig, Share, UpstreamConfig } from './schema.ts';
+import type { Config, CredentialConfig, EndpointConfig, Share, UpstreamConfig } from './schema.ts';
 import { formatDuration, formatExactBytes } from './units.ts';
 
 const HIDDEN = '***';
 
-/** YAML of the whole configuration. Passwords, and credentials in URLs, are `***`; all else loads as it is. */
+/**
+ * YAML of the whole configuration. Passwords, and credentials in URLs, are `***`; all else loads as it is. Of
+ * certificates and keys the files are shown.
+ */
 export function printConfig(config: Config): string {
   const { listen, admin, control, storage, upstreams, offline, http, log, proxy } = config;
   return stringify(
@@ -42,21 +45,33 @@ export function printConfig(config: Config): string {
 
 /** The budget as the configuration writes it: `50GiB` or `50%`. */
 export function formatBudget(maxBytes: number | Share): string {
-  if (typeof maxBytes === 'number') return formatExactBytes(maxBytes);
+  return typeof maxBytes === 'number' ? formatExactBytes(maxBytes) : formatShare(maxBytes);
+}
+
+function formatShare({ share }: Share): string {
   // 0.29 * 100 is 28.999999999999996.
-  return `${Number((maxBytes.share * 100).toPrecision(12))}%`;
+  return `${Number((share * 100).toPrecision(12))}%`;
 }
 
 function showUpstream(upstream: UpstreamConfig): Record<string, unknown> {
   const { timeouts } = upstream;
   return {
-    url: hideUserinfo(upstream.url.href),
-    realms: upstream.realms,
+    ...showEndpoint(upstream),
+    mirrors: upstream.mirrors.map(showEndpoint),
     aliases: upstream.aliases,
     virtualHosts: upstream.virtualHosts,
-    credentials: upstream.credentials.map(showCredential),
     tagTtl: formatDuration(upstream.tagTtlMs),
+    freshness: Object.fromEntries(
+      upstream.freshness.map(({ pattern, ttlMs }) => [pattern, formatDuration(ttlMs)]),
+    ),
+    staleWhileRevalidate: formatDuration(upstream.staleWhileRevalidateMs),
+    refreshAhead: upstream.refreshAhead,
+    keepDeleted: upstream.keepDeleted,
     notFoundTtl: formatDuration(upstream.notFoundTtlMs),
+    private: upstream.private,
+    publicTtl: formatDuration(upstream.publicTtlMs),
+    grantTtl: formatDuration(upstream.grantTtlMs),
+    reserve: typeof upstream.reserve === 'number' ? upstream.reserve : formatShare(upstream.reserve),
     connections: upstream.connections,
     timeouts: {
       connect: formatDuration(timeouts.connectMs),
@@ -64,8 +79,18 @@ function showUpstream(upstream: UpstreamConfig): Record<string, unknown> {
       idle: formatDuration(timeouts.idleMs),
       stall: formatDuration(timeouts.stallMs),
       confirm: formatDuration(timeouts.confirmMs),
+      probe: formatDuration(timeouts.probeMs),
     },
     retries: upstream.retries,
+  };
+}
+
+function showEndpoint({ url, realms, credentials, tls }: EndpointConfig): Record<string, unknown> {
+  return {
+    url: hideUserinfo(url.href),
+    realms,
+    credentials: credentials.map(showCredential),
+    tls: { ...tls.files, insecure: tls.isInsecure },
   };
 }
 

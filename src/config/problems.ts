@@ -15,14 +15,18 @@ export interface Problem {
 /** The configuration cannot be used. Carries every problem; its message lists them, one to a line, without secrets. */
 export class ConfigError extends Error {
   readonly problems: readonly Problem[];
+  /** one to a problem, as the message has them */
+  readonly lines: readonly string[];
   /** The file that was read, if one was. */
   readonly file: string | undefined;
 
   constructor(problems: readonly Problem[], file?: string) {
     const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
     const where = file === undefined ? '' : ` (${file})`;
-    super([`${count} in the configuration${where}`, ...problems.map(describe)].join('\n  '));
+    const lines = problems.map(describe);
+    super([`${count} in the configuration${where}`, ...lines].join('\n  '));
     this.name = 'ConfigError';
+    this.lines = lines;
     this.problems = problems;
     this.file = file;
   }
@@ -45,6 +49,8 @@ export function presentable(path: readonly PropertyKey[], value: unknown): unkno
 
 /** Masks everything in front of an `@` and behind a `?`, where URLs keep secrets, and cuts long text. */
 function withoutSecrets(text: string): string {
+  // The content of a file where its path belongs: it may be a key.
+  if (text.includes('-----BEGIN') || text.includes('\n')) return '***';
   const masked = text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1***@').replace(/\?.*$/s, '?***');
   return masked.length > 100 ? `${masked.slice(0, 100)}…` : masked;
 }

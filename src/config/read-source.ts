@@ -38,8 +38,7 @@ function toProblems(issue: z.core.$ZodIssue, source: Source): Problem[] {
     });
   }
   const isListWanted = issue.code === 'invalid_type' && issue.expected === 'array';
-  const isMapWanted = issue.code === 'invalid_type' && issue.expected === 'record';
-  const expected = isListWanted ? 'a list' : isMapWanted ? 'a mapping from host to settings' : issue.message;
+  const expected = isListWanted ? 'a list' : issue.message;
   const key = issue.code === 'custom' ? issue.params?.found : undefined;
   return [
     { path: source.nameOf(path), found: presentable(path, key ?? valueAt(source.tree, path)), expected },

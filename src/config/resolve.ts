@@ -1,8 +1,9 @@
 /** Owns precedence: documents, nearest first, then presets and defaults, make one configuration. Pure. */
-import type { Document, UpstreamDocument } from './document.ts';
+import type { Document } from './document.ts';
 import { defaultDataDirectory, type Surroundings } from './paths.ts';
 import { DEFAULT_UPSTREAM, presets, upstreamDefaults } from './presets.ts';
-import type { Config, ProxyConfig, UpstreamConfig } from './schema.ts';
+import type { Config, EndpointConfig, ProxyConfig, UpstreamConfig, UpstreamTimeouts } from './schema.ts';
+import type { MirrorDocument, UpstreamDocument } from './upstream-document.ts';
 
 const MIB = 1024 ** 2;
 const SECOND = 1_000;
@@ -67,28 +68,45 @@ function resolveUpstream(host: string, written: readonly UpstreamDocument[]): Up
     aliases: first(({ aliases }) => aliases) ?? [...(preset.aliases ?? defaults.aliases)],
     virtualHosts: first(({ virtualHosts }) => virtualHosts) ?? [...defaults.virtualHosts],
     credentials: first(({ credentials }) => credentials) ?? [...defaults.credentials],
-    tls: defaults.tls,
-    mirrors: defaults.mirrors,
+    tls: first(({ tls }) => tls) ?? defaults.tls,
+    mirrors: first(({ mirrors }) => mirrors)?.map(resolveMirror) ?? [...defaults.mirrors],
     tagTtlMs: first(({ tagTtl }) => tagTtl) ?? defaults.tagTtlMs,
-    freshness: defaults.freshness,
-    staleWhileRevalidateMs: defaults.staleWhileRevalidateMs,
-    refreshAhead: defaults.refreshAhead,
-    keepDeleted: defaults.keepDeleted,
-    private: defaults.private,
-    publicTtlMs: defaults.publicTtlMs,
-    grantTtlMs: defaults.grantTtlMs,
-    reserve: defaults.reserve,
+    freshness: first(({ freshness }) => freshness) ?? [...defaults.freshness],
+    staleWhileRevalidateMs:
+      first(({ staleWhileRevalidate }) => staleWhileRevalidate) ?? defaults.staleWhileRevalidateMs,
+    refreshAhead: first(({ refreshAhead }) => refreshAhead) ?? defaults.refreshAhead,
+    keepDeleted: first(({ keepDeleted }) => keepDeleted) ?? defaults.keepDeleted,
     notFoundTtlMs: first(({ notFoundTtl }) => notFoundTtl) ?? defaults.notFoundTtlMs,
+    private: first((upstream) => upstream.private) ?? [...defaults.private],
+    publicTtlMs: first(({ publicTtl }) => publicTtl) ?? defaults.publicTtlMs,
+    grantTtlMs: first(({ grantTtl }) => grantTtl) ?? defaults.grantTtlMs,
+    reserve: first(({ reserve }) => reserve) ?? defaults.reserve,
     connections: first(({ connections }) => connections) ?? defaults.connections,
-    timeouts: {
-      connectMs: first(({ timeouts }) => timeouts?.connect) ?? defaults.timeouts.connectMs,
-      headersMs: first(({ timeouts }) => timeouts?.headers) ?? defaults.timeouts.headersMs,
-      idleMs: first(({ timeouts }) => timeouts?.idle) ?? defaults.timeouts.idleMs,
-      stallMs: first(({ timeouts }) => timeouts?.stall) ?? defaults.timeouts.stallMs,
-      confirmMs: first(({ timeouts }) => timeouts?.confirm) ?? defaults.timeouts.confirmMs,
-      probeMs: defaults.timeouts.probeMs,
-    },
+    timeouts: resolveTimeouts(written),
     retries: first(({ retries }) => retries) ?? defaults.retries,
+  };
+}
+
+/** A mirror has what it was given and nothing of the registry's: neither its token servers nor its accounts. */
+function resolveMirror({ url, realms, credentials, tls }: MirrorDocument): EndpointConfig {
+  return {
+    url,
+    realms: realms ?? [],
+    credentials: credentials ?? [],
+    tls: tls ?? upstreamDefaults.tls,
+  };
+}
+
+function resolveTimeouts(written: readonly UpstreamDocument[]): UpstreamTimeouts {
+  const defaults = upstreamDefaults.timeouts;
+  const timeouts = written.map((upstream) => upstream.timeouts).filter((some) => some !== undefined);
+  return {
+    connectMs: firstOf(timeouts, ({ connect }) => connect) ?? defaults.connectMs,
+    headersMs: firstOf(timeouts, ({ headers }) => headers) ?? defaults.headersMs,
+    idleMs: firstOf(timeouts, ({ idle }) => idle) ?? defaults.idleMs,
+    stallMs: firstOf(timeouts, ({ stall }) => stall) ?? defaults.stallMs,
+    confirmMs: firstOf(timeouts, ({ confirm }) => confirm) ?? defaults.confirmMs,
+    probeMs: firstOf(timeouts, ({ probe }) => probe) ?? defaults.probeMs,
   };
 }
 

@@ -21,6 +21,8 @@ export interface TlsConfig {
   key: string | undefined;
   /** nothing is proven: whoever answers is believed */
   isInsecure: boolean;
+  /** where they were read, to be shown: absolute */
+  files: { ca?: string; cert?: string; key?: string };
 }
 
 /** One address at which an upstream can be asked. */
@@ -78,9 +80,9 @@ export interface UpstreamConfig extends EndpointConfig {
   notFoundTtlMs: number;
   /** Patterns of repositories that are served with the credentials to whoever reaches the mirror. */
   private: string[];
-  /** How long upstream's word that a repository is public holds. */
+  /** How long upstream's word that a repository is public holds; 0: it is asked each time. */
   publicTtlMs: number;
-  /** How long upstream's word that a repository holds a digest holds. */
+  /** How long upstream's word that a repository holds a digest holds; 0: it is asked each time. */
   grantTtlMs: number;
   /** Pulls of an account's limit that are kept for what clients wait for. */
   reserve: number | Share;

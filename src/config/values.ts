@@ -1,7 +1,7 @@
 /** Owns the meaning of each written value: unknown in, the typed value or what was expected out. Reads no file. */
 import { parseAddress, parseHost, parseRegistryHost } from './address.ts';
 import type { Address, Share } from './schema.ts';
-import { parseBytes, parseDuration } from './units.ts';
+import { formatDuration, parseBytes, parseDuration } from './units.ts';
 
 /** The refusal of a value: what should have been written. */
 export class Expected {
@@ -14,6 +14,7 @@ export class Expected {
 /** Takes a written value, returns what it means or what was expected. */
 export type Reader<T> = (value: unknown) => T | Expected;
 
+const MAX_PROBE_MS = 60_000;
 /** The longest wait that a timer takes (2^31 - 1 ms) is under 25 days; a time-out of more than a day is a mistake. */
 const MAX_TIMEOUT_MS = 86_400_000;
 const MAX_TTL_MS = 365 * 86_400_000;
@@ -68,12 +69,24 @@ export const readBudget: Reader<number | Share> = (value) => {
   return bytes instanceof Expected ? new Expected('a size such as 50GiB, or a share such as 50%') : bytes;
 };
 
+/** A number of pulls, or a share of a limit such as `10%`; `0` is none. */
+export const readReserve: Reader<number | Share> = (value) => {
+  const percent = typeof value === 'string' ? /^(\d+(?:\.\d+)?) ?%$/.exec(value)?.[1] : undefined;
+  const reserve = percent === undefined ? readCount(0, 1_000_000)(value) : { share: Number(percent) / 100 };
+  const isTooMuch = typeof reserve === 'object' && 'share' in reserve && reserve.share > 0.95;
+  if (reserve instanceof Expected || isTooMuch)
+    return new Expected('a number of pulls, or a share of the limit of at most 95%, such as 10%');
+  return typeof reserve === 'object' && reserve.share === 0 ? 0 : reserve;
+};
+
 /** How long something may be believed; `0s` is never. */
 export const readTtl: Reader<number> = readDuration(0, MAX_TTL_MS);
 /** How long something may take; no wait is without an end, so `0s` is refused. */
 export const readTimeout: Reader<number> = readDuration(1, MAX_TIMEOUT_MS);
 /** How long something is waited for, if at all. */
 export const readPatience: Reader<number> = readDuration(0, MAX_TIMEOUT_MS);
+/** How long who failed is left alone; it doubles up to what is the most here. */
+export const readProbe: Reader<number> = readDuration(1, MAX_PROBE_MS);
 
 function readDuration(minMs: number, maxMs: number): Reader<number> {
   return (value) => {
@@ -82,7 +95,7 @@ function readDuration(minMs: number, maxMs: number): Reader<number> {
     const durationMs = typeof value === 'string' ? parseDuration(value) : undefined;
     if (durationMs === undefined) return new Expected('a duration such as 30s, 500ms or 1m30s');
     if (durationMs < minMs) return new Expected('a duration longer than 0s');
-    return durationMs <= maxMs ? durationMs : new Expected(`a duration of at most ${maxMs / 86_400_000}d`);
+    return durationMs <= maxMs ? durationMs : new Expected(`a duration of at most ${formatDuration(maxMs)}`);
   };
 }
 

@@ -15,12 +15,19 @@ import { answerManifest } from './manifests.ts';
 import { parseRoute } from './route.ts';
 import { ClientGoneError } from './send-blob.ts';
 
+export interface HttpLimits {
+  headerTimeoutMs: number;
+  idleTimeoutMs: number;
+  keepAliveMs: number;
+  maxConnections: number;
+}
+
 export interface RegistryServerOptions {
   upstreams: UpstreamTable;
   manifests: Manifests;
   blobs: Blobs;
   listings: Listings;
-  limits: { headerTimeoutMs: number; idleTimeoutMs: number; keepAliveMs: number; maxConnections: number };
+  limits: HttpLimits;
   /** then no connection is kept for another request */
   isDraining: () => boolean;
   /** told once per request, when it has ended; `isAborted` where the client left before the end */
@@ -36,23 +43,29 @@ export interface RegistryServer {
   server: Server;
   /** Resolves when no request is being answered; a client that left does not end the work for it. */
   settled(): Promise<void>;
+  /** Has other limits from the next request of each connection on; none is ended for it. */
+  limit(limits: HttpLimits): void;
 }
 
 /** Makes the registry listener: each request is answered, counted and logged once, whatever happens to it. */
 export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
   const running = new Set<Promise<void>>();
-  const { limits } = options;
   const buffers = new BufferPool();
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: limits.headerTimeoutMs,
-    requestTimeout: limits.headerTimeoutMs,
-    keepAliveTimeout: limits.keepAliveMs,
-    connectionsCheckingInterval: Math.min(5_000, limits.headerTimeoutMs),
+    connectionsCheckingInterval: Math.min(5_000, options.limits.headerTimeoutMs),
     noDelay: true,
     requireHostHeader: false, // Node's own refusal is no OCI error: see `answer`
   });
-  server.maxConnections = limits.maxConnections;
+  let limits = options.limits;
+  const limit = (next: HttpLimits): void => {
+    limits = next;
+    server.headersTimeout = next.headerTimeoutMs;
+    server.requestTimeout = next.headerTimeoutMs;
+    server.keepAliveTimeout = next.keepAliveMs;
+    server.maxConnections = next.maxConnections;
+  };
+  limit(limits);
   const answering = new WeakMap<Duplex, number>();
   server.on('clientError', (error, socket) => {
     // What is written now would become a part of the answer that is on its way.
@@ -98,7 +111,7 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
   const settled = async (): Promise<void> => {
     await Promise.all(running);
   };
-  return { server, settled };
+  return { server, settled, limit };
 }
 
 async function answer(

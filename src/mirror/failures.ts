@@ -1,5 +1,13 @@
 /** Owns what an upstream's failure means to a client. Trouble is never reported as absence (design, rule 8). */
-import { denied, RegistryError, tooManyRequests, unavailable } from '../oci/registry-error.ts';
+import {
+  denied,
+  isOfflineUnknown,
+  type OfflineCode,
+  offlineUnknown,
+  RegistryError,
+  tooManyRequests,
+  unavailable,
+} from '../oci/registry-error.ts';
 import { isWrongContent, StoreClosingError } from '../store/errors.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 
@@ -7,9 +15,14 @@ const RETRY_SOON_S = 5;
 
 /**
  * @param reference what the client asked for, for the message
+ * @param code what stands in the offline answer
  * @returns the error to answer with; `error` itself where it is no upstream's failure
  */
-export function toRegistryError(reference: string, error: unknown): unknown {
+export function toRegistryError(
+  reference: string,
+  error: unknown,
+  code: OfflineCode = 'MANIFEST_UNKNOWN',
+): unknown {
   if (error instanceof StoreClosingError) {
     return unavailable(`${reference}: hubcap is stopping; ask again`, 503, RETRY_SOON_S, error);
   }
@@ -22,7 +35,13 @@ export function toRegistryError(reference: string, error: unknown): unknown {
     );
   }
   if (!(error instanceof UpstreamError)) return error;
-  switch (error.reason) {
+  const { message, host, reason } = error;
+  const afterS = error.retryAfterMs === undefined ? RETRY_SOON_S : Math.ceil(error.retryAfterMs / 1000);
+  const cannot = (status: 502 | 503 | 504): RegistryError =>
+    unavailable(`${reference}: ${message}; ask again`, status, afterS, error, { upstream: host, reason });
+  switch (reason) {
+    case 'offline':
+      return offlineUnknown(reference, code, error);
     case 'denied':
       return denied(reference, error);
     case 'throttled':
@@ -33,19 +52,20 @@ export function toRegistryError(reference: string, error: unknown): unknown {
         error.limit,
       );
     case 'timeout':
-      return unavailable(`${reference}: ${error.message}; ask again`, 504, RETRY_SOON_S, error);
+      return cannot(504);
     case 'dns':
     case 'refused':
     case 'reset':
     case 'stopped':
-      return unavailable(`${reference}: ${error.message}; ask again`, 503, RETRY_SOON_S, error);
+      return cannot(503);
     case 'tls':
     case 'server-error':
     case 'untrusted-realm':
     case 'token':
     case 'bad-answer':
+    case 'html':
     case 'redirect':
-      return unavailable(`${reference}: ${error.message}`, 502, RETRY_SOON_S, error);
+      return cannot(502);
   }
 }
 
@@ -53,7 +73,7 @@ export function toRegistryError(reference: string, error: unknown): unknown {
 export function cannotSay(error: unknown): boolean {
   return (
     (error instanceof UpstreamError && error.reason !== 'denied') ||
-    (error instanceof RegistryError && error.status >= 429)
+    (error instanceof RegistryError && (error.status >= 429 || isOfflineUnknown(error)))
   );
 }
 

@@ -35,21 +35,42 @@ export interface UpstreamEntry extends MirroredUpstream {
 
 /** A closed look-up: what is not configured is not found, and never dialled. */
 export class UpstreamTable {
-  readonly default: MirroredUpstream;
-  readonly #byName = new Map<string, MirroredUpstream>();
-  readonly #byVirtualHost = new Map<string, MirroredUpstream>();
-  readonly #all: readonly MirroredUpstream[];
+  /** every upstream that was ever here, by host: one that comes back is the same object */
+  readonly #known = new Map<string, UpstreamEntry>();
+  #byName = new Map<string, UpstreamEntry>();
+  #byVirtualHost = new Map<string, UpstreamEntry>();
+  #all: readonly UpstreamEntry[] = [];
+  #defaultHost: string;
 
   /** @throws Error where `defaultHost` is none of the entries */
   constructor(entries: readonly UpstreamEntry[], defaultHost: string) {
-    for (const entry of entries) {
+    this.#defaultHost = defaultHost;
+    this.replace(entries, defaultHost);
+  }
+
+  /**
+   * Has these upstreams in place of those before. Who holds an upstream that stays sees what is new of it; who holds
+   * one that goes keeps it as it was.
+   * @throws Error where `defaultHost` is none of the entries; nothing is replaced then
+   */
+  replace(entries: readonly UpstreamEntry[], defaultHost: string): void {
+    if (!entries.some(({ host, aliases }) => host === defaultHost || aliases.includes(defaultHost)))
+      throw new Error(`the default upstream ${defaultHost} is not configured`);
+    this.#defaultHost = defaultHost;
+    this.#all = entries.map((entry) => Object.assign(this.#known.get(entry.host) ?? entry, entry));
+    this.#byName = new Map();
+    this.#byVirtualHost = new Map();
+    for (const entry of this.#all) {
+      this.#known.set(entry.host, entry);
       for (const name of [entry.host, ...entry.aliases]) this.#byName.set(name, entry);
       for (const name of entry.virtualHosts) this.#byVirtualHost.set(name, entry);
     }
-    const found = this.#byName.get(defaultHost);
-    if (!found) throw new Error(`the default upstream ${defaultHost} is not configured`);
-    this.default = found;
-    this.#all = entries;
+  }
+
+  get default(): MirroredUpstream {
+    const found = this.#byName.get(this.#defaultHost);
+    if (!found) throw new Error(`the default upstream ${this.#defaultHost} is not configured`);
+    return found;
   }
 
   /** @param name a host as in `ns` or in a path, in any case */

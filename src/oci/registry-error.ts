@@ -95,25 +95,39 @@ export function tooManyRequests(
   });
 }
 
+/** What upstream does not give to everybody is not for everybody who reaches the mirror. */
+export function notPublic(upstream: string, repository: string): RegistryError {
+  const reference = `${upstream}/${repository}`;
+  return new RegistryError(
+    `${reference}: upstream does not give it to everybody: it is private, or does not exist; list ${repository} under upstreams.${upstream}.private to serve it to everyone who reaches this mirror`,
+    { code: 'DENIED', status: 403, detail: { reference } },
+  );
+}
+
 /** @param status 502 for a wrong answer, 503 for none, 504 for none in time */
 export function unavailable(
   message: string,
   status: 502 | 503 | 504,
   retryAfterS: number,
   cause?: unknown,
+  detail?: Record<string, unknown>,
 ): RegistryError {
-  return new RegistryError(message, { code: 'UNAVAILABLE', status, retryAfterS, cause });
+  const facts = { code: 'UNAVAILABLE', status, retryAfterS, cause } as const;
+  return new RegistryError(message, detail ? { ...facts, detail } : facts);
 }
 
-export function offlineUnknown(reference: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN'): RegistryError {
+export type OfflineCode = Extract<ErrorCode, 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN' | 'NAME_UNKNOWN'>;
+
+export function offlineUnknown(reference: string, code: OfflineCode, cause?: unknown): RegistryError {
   return new RegistryError(
-    `${reference}: hubcap is offline and does not hold it; import or prewarm it first`,
-    {
-      code,
-      status: 404,
-      detail: { reference, offline: true },
-    },
+    `${reference}: hubcap is offline and does not hold it; it is noted in \`hubcap misses\`, and fetched after \`hubcap offline off\``,
+    { code, status: 404, detail: { reference, offline: true }, cause },
   );
+}
+
+/** @returns whether it is not there because hubcap is offline: nobody has said that there is no such thing */
+export function isOfflineUnknown({ detail }: RegistryError): boolean {
+  return detail?.offline === true;
 }
 
 export function invalid(

@@ -14,12 +14,15 @@ import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
 
-export interface DataDirectoryOptions {
-  /** absolute */
-  directory: string;
+export interface StoreBudget {
   /** the byte budget, or a share (0 … 1) of the file system that holds the directory */
   maxBytes: number | { share: number };
   minFreeBytes: number;
+}
+
+export interface DataDirectoryOptions extends StoreBudget {
+  /** absolute */
+  directory: string;
   observer: StoreObserver;
   now: () => number;
 }
@@ -39,6 +42,8 @@ export interface DataDirectory {
   /** writes what is kept in memory */
   flush(): void;
   reconcile(signal: AbortSignal): Promise<ReconcileReport>;
+  /** @returns what gives the store another budget, once it is known how large a share of the file system is */
+  resize(budget: StoreBudget): Promise<() => void>;
   /** Hashes what is stored again and again until it is told to stop. */
   scrub(options: ScrubOptions): Promise<void>;
   /** Ends the exclusive use; nothing of the directory may be used afterwards. */
@@ -76,6 +81,10 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       setAside,
       lost: () => possession.lost(),
       flush: () => index.flushUses(),
+      resize: async (budget) => {
+        const maxBytes = await resolveBudget(layout.root, budget.maxBytes);
+        return () => store.ledger.limit({ maxBytes, minFreeBytes: budget.minFreeBytes });
+      },
       reconcile: (signal) => reconcile({ layout, index, store }, signal),
       scrub: (options) => scrub({ layout, index, store }, options),
       close: () => {

@@ -56,8 +56,9 @@ const LEAST_ROOM_BYTES = 1024 * 1024;
  * after the other (`#queue`), so many fills that start at once evict for their sum and no more.
  */
 export class Ledger {
-  readonly maxBytes: number;
   readonly #options: LedgerOptions;
+  #maxBytes: number;
+  #minFreeBytes: number;
   #used = 0;
   #reserved = 0;
   #written = 0;
@@ -67,8 +68,20 @@ export class Ledger {
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: LedgerOptions) {
-    this.maxBytes = options.maxBytes;
     this.#options = options;
+    this.#maxBytes = options.maxBytes;
+    this.#minFreeBytes = options.minFreeBytes;
+  }
+
+  /** the budget, bytes on disk */
+  get maxBytes(): number {
+    return this.#maxBytes;
+  }
+
+  /** Has another budget from now on; what is too much then goes by `restore`. */
+  limit({ maxBytes, minFreeBytes }: { maxBytes: number; minFreeBytes: number }): void {
+    this.#maxBytes = maxBytes;
+    this.#minFreeBytes = minFreeBytes;
   }
 
   get usedBytes(): number {
@@ -140,11 +153,11 @@ export class Ledger {
   }
 
   async #restore(): Promise<Restored> {
-    const { evict, freeBytes, minFreeBytes, comingBytes = () => 0 } = this.#options;
-    const over = this.#used + this.#reserved + this.#deleting - this.maxBytes;
+    const { evict, freeBytes, comingBytes = () => 0 } = this.#options;
+    const over = this.#used + this.#reserved + this.#deleting - this.#maxBytes;
     const budgetBytes = over > 0 ? await evict(over, 'budget') : 0;
     const free = await freeBytes();
-    const lacking = minFreeBytes + this.#promised() - free - comingBytes();
+    const lacking = this.#minFreeBytes + this.#promised() - free - comingBytes();
     this.#isDiskFull = !this.#couldBeFree(LEAST_ROOM_BYTES, free);
     const wanted = this.#minFree.decide(free, lacking);
     const evicted = wanted > 0 ? await evict(wanted, 'minFree') : 0;
@@ -200,7 +213,7 @@ export class Ledger {
   async #makeRoom(cost: number): Promise<boolean> {
     // What readers of evicted files hold open comes free without further eviction.
     const freeAtFirst = (await this.#options.freeBytes()) + (this.#options.comingBytes?.() ?? 0);
-    if (cost + this.#reserved > this.maxBytes) return false;
+    if (cost + this.#reserved > this.#maxBytes) return false;
     this.#isDiskFull = !this.#couldBeFree(LEAST_ROOM_BYTES, freeAtFirst);
     if (!this.#couldBeFree(cost, freeAtFirst)) return false;
     let evicted = 0;
@@ -222,12 +235,12 @@ export class Ledger {
   /** Whether evicting everything would be enough: nothing is evicted for what cannot fit. */
   #couldBeFree(cost: number, free: number): boolean {
     const reachable = free + this.#used + this.#deleting;
-    return this.#options.minFreeBytes + this.#promised() + cost <= reachable;
+    return this.#minFreeBytes + this.#promised() + cost <= reachable;
   }
 
   #shortfall(cost: number, free: number): number {
-    const overBudget = this.#used + this.#reserved + this.#deleting + cost - this.maxBytes;
-    return Math.max(overBudget, this.#options.minFreeBytes + this.#promised() + cost - free);
+    const overBudget = this.#used + this.#reserved + this.#deleting + cost - this.#maxBytes;
+    return Math.max(overBudget, this.#minFreeBytes + this.#promised() + cost - free);
   }
 
   /** What is granted and not on disk yet. */

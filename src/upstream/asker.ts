@@ -4,10 +4,13 @@ import { untilAborted } from './abort.ts';
 import type { Account, AccountState, Reserve } from './account.ts';
 import { Accounts, type Errand } from './accounts.ts';
 import { type Authorization, Authorizer } from './authorizer.ts';
+import type { EndpointState } from './circuit.ts';
 import type { CredentialSource } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import type { OfflineSwitch } from './offline-switch.ts';
 import { parseRateLimit, type RateLimit } from './rate-limit.ts';
 import { imposeLimit, throttled } from './throttling.ts';
+import type { TlsRules } from './tls.ts';
 import { Tokens } from './tokens.ts';
 import { type Answer, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
 
@@ -21,6 +24,10 @@ export interface UpstreamObserver {
   /** @param account its name, unique at this address */
   rateLimit(limit: RateLimit, account: string): void;
   resumed(): void;
+  /** a question was answered by no endpoint, with all attempts */
+  failed(error: UpstreamError): void;
+  /** an endpoint is to be left alone, or answers again */
+  endpoint(host: string, state: EndpointState, failure: UpstreamError | undefined): void;
 }
 
 export interface UpstreamOptions {
@@ -29,10 +36,19 @@ export interface UpstreamOptions {
   url: URL;
   realms: readonly string[];
   credentials: readonly CredentialSource[];
+  tls: TlsRules;
   connections: number;
-  timeouts: { connectMs: number; headersMs: number; idleMs: number; stallMs: number; confirmMs: number };
+  timeouts: {
+    connectMs: number;
+    headersMs: number;
+    idleMs: number;
+    stallMs: number;
+    confirmMs: number;
+    probeMs: number;
+  };
   retries: number;
   proxy: ProxyRules;
+  offline: OfflineSwitch;
   /** pulls of each account that are kept for what clients wait for; none where it is left out */
   reserve?: Reserve;
   observer: UpstreamObserver;
@@ -70,6 +86,9 @@ export class Asker {
       ...options.timeouts,
       connections: options.connections,
       proxy: options.proxy,
+      own: url,
+      tls: options.tls,
+      offline: options.offline,
     });
     this.#accounts = new Accounts({ ...options, reserve, random });
     this.#authorizer = new Authorizer({
@@ -96,9 +115,11 @@ export class Asker {
    * @throws UpstreamError
    */
   async ask(ask: Ask): Promise<Answer> {
+    const { offline, url } = this.#options;
     const tried = new Set<Account>();
     let failure: UpstreamError | undefined;
     for (;;) {
+      offline.refuse(url.host); // a credential helper may ask somebody too
       this.#refuseWhileResting();
       const account = await this.#choose(ask, tried, failure);
       try {
@@ -130,6 +151,7 @@ export class Asker {
       await discardBody(answer);
       offered?.reject();
       const challenge = answer.header('www-authenticate');
+      this.#options.offline.refuse(this.#options.url.host);
       const answering = this.#authorizer.challenged(repository, challenge, account, offered);
       const fresh = await this.#within(signal, answering);
       answer = await this.#send(ask, account, fresh);

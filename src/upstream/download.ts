@@ -1,5 +1,6 @@
 /** Owns one blob on its way here: breaks are resumed where they happened, for as long as there is progress. */
 import { transportFailure, UpstreamError } from './errors.ts';
+import type { OfflineSwitch } from './offline-switch.ts';
 import { contentSize } from './redirects.ts';
 import { pause, pauseMs, withRetries } from './retry.ts';
 import { type Answer, type BlobLane, destroyBody } from './transport.ts';
@@ -35,6 +36,7 @@ export interface DownloadOptions extends WantedBlob {
   open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Answer | undefined>;
   received: (bytes: number) => void;
   resumed: () => void;
+  offline?: OfflineSwitch;
   now: () => number;
 }
 
@@ -50,7 +52,12 @@ export async function openDownload(options: DownloadOptions): Promise<Download |
   const untilMs = now() + answerDeadlineMs;
   const first = options.isPatient
     ? await openPatiently(options)
-    : await withRetries(retries, until, () => openAt(options, from, undefined, Math.max(1, untilMs - now())));
+    : await withRetries(
+        retries,
+        until,
+        () => openAt(options, from, undefined, Math.max(1, untilMs - now())),
+        options.offline,
+      );
   return first && { size: first.size, chunks: resuming(options, first) };
 }
 
@@ -122,7 +129,7 @@ async function reopen(
     stall.attempts += 1;
     const waitMs = pauseBefore(options, stall, latest);
     if (waitMs === undefined) throw latest;
-    await pause(waitMs, options.signal);
+    await pause(waitMs, options.signal, options.offline);
     try {
       const part = await openAt(options, position, last, options.answerDeadlineMs);
       if (part) return part;
@@ -141,13 +148,14 @@ function pauseBefore(
   failure: unknown,
 ): number | undefined {
   if (!(failure instanceof UpstreamError)) return undefined;
-  const isThrottled = failure.reason === 'throttled';
-  if (!failure.isTransient && !isThrottled) return undefined;
+  // An endpoint that is left alone, or that limits the rate, is asked again at its time.
+  const isToWait = failure.reason === 'throttled' || failure.isFromMemory;
+  if (!failure.isTransient && !isToWait) return undefined;
   const waitMs = Math.max(pauseMs(stall.attempts, Math.random()), failure.retryAfterMs ?? 0);
   // How long to wait is then upstream's word, and the wait itself is no attempt.
   const elapsedMs = now() - stall.sinceMs;
-  const isInTime = isThrottled ? Math.max(elapsedMs, waitMs) <= stallMs : elapsedMs + waitMs <= stallMs;
-  return isInTime || (stall.attempts <= retries && !isThrottled) ? waitMs : undefined;
+  const isInTime = isToWait ? Math.max(elapsedMs, waitMs) <= stallMs : elapsedMs + waitMs <= stallMs;
+  return isInTime || (stall.attempts <= retries && !isToWait) ? waitMs : undefined;
 }
 
 function disappeared(host: string): UpstreamError {

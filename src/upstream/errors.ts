@@ -13,7 +13,9 @@ export type FailureReason =
   | 'untrusted-realm'
   | 'token'
   | 'bad-answer'
+  | 'html'
   | 'redirect'
+  | 'offline'
   | 'stopped';
 
 export interface UpstreamErrorFacts {
@@ -22,8 +24,10 @@ export interface UpstreamErrorFacts {
   host: string;
   /** its HTTP status, where it answered */
   status?: number;
-  /** when asking again makes sense, where upstream said so */
+  /** when asking again makes sense, where that is known */
   retryAfterMs?: number;
+  /** nobody was asked now: it is what an endpoint that is left alone failed at before */
+  isFromMemory?: boolean;
   /** which limit `throttled` is about */
   limit?: LimitKind;
   cause?: unknown;
@@ -35,6 +39,7 @@ export class UpstreamError extends Error {
   readonly host: string;
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly isFromMemory: boolean;
   readonly limit: LimitKind | undefined;
 
   constructor(message: string, facts: UpstreamErrorFacts) {
@@ -44,6 +49,7 @@ export class UpstreamError extends Error {
     this.host = facts.host;
     this.status = facts.status;
     this.retryAfterMs = facts.retryAfterMs;
+    this.isFromMemory = facts.isFromMemory ?? false;
     this.limit = facts.limit;
   }
 
@@ -52,7 +58,7 @@ export class UpstreamError extends Error {
     // What a registry or token server refuses with a 4xx it refuses again; a CDN's may be an address that expired.
     const isAnswer = this.reason === 'bad-answer' || this.reason === 'token';
     const isRefusal = isAnswer && this.status !== undefined && this.status < 500;
-    return TRANSIENT.has(this.reason) && !isRefusal;
+    return TRANSIENT.has(this.reason) && !isRefusal && !this.isFromMemory;
   }
 }
 
@@ -64,6 +70,7 @@ const TRANSIENT: ReadonlySet<FailureReason> = new Set([
   'server-error',
   'token',
   'bad-answer',
+  'html',
   'redirect',
 ]);
 

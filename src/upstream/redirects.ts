@@ -1,5 +1,6 @@
 /** Owns the way from a registry to where it keeps its content: followed without credentials, never remembered. */
 import { UpstreamError } from './errors.ts';
+import { parseRetryAfter } from './rate-limit.ts';
 import { type Answer, discardBody, type Question, type Transport } from './transport.ts';
 
 const MAX_REDIRECTS = 5;
@@ -39,7 +40,7 @@ export async function followRedirects(
   }
   if (answer.status === 200 || answer.status === 206 || answer.status === 416) return answer;
   await discardBody(answer);
-  throw refusedBy(url.host, answer.status);
+  throw refusedBy(url.host, answer);
 }
 
 function nextLocation(current: URL, location: string | undefined, hops: number): URL {
@@ -55,9 +56,13 @@ function nextLocation(current: URL, location: string | undefined, hops: number):
 }
 
 /** A CDN that says 403 or 404 may mean that the signed address has expired: the registry is asked again. */
-function refusedBy(host: string, status: number): UpstreamError {
-  if (status === 429)
-    return new UpstreamError(`${host} limits the rate`, { reason: 'throttled', host, status });
+function refusedBy(host: string, { status, header }: Answer): UpstreamError {
+  if (status === 429) {
+    const retryAfterMs = parseRetryAfter(header('retry-after'), Date.now());
+    const facts = { reason: 'throttled', host, status } as const;
+    const message = `${host} limits the rate`;
+    return new UpstreamError(message, retryAfterMs === undefined ? facts : { ...facts, retryAfterMs });
+  }
   const reason = status >= 500 ? 'server-error' : status < 400 ? 'bad-answer' : 'redirect';
   return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
 }

@@ -1,26 +1,35 @@
 /** Owns trying again: how often, how long to wait between. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { UpstreamError } from './errors.ts';
+import type { OfflineSwitch } from './offline-switch.ts';
 
-const FIRST_PAUSE_MS = 200;
-const MAX_PAUSE_MS = 5_000;
+/** Between attempts at one question. */
+const ATTEMPTS = { firstMs: 200, maxMs: 5_000 };
 
 /**
  * @param attempt 1 after the first failure
  * @param random 0 … 1; jitter keeps a fleet from coming back in step
  * @returns ms to wait: doubling, between half and the whole of it
  */
-export function pauseMs(attempt: number, random: number): number {
-  const whole = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
+export function pauseMs(attempt: number, random: number, { firstMs, maxMs } = ATTEMPTS): number {
+  const whole = Math.min(maxMs, firstMs * 2 ** (attempt - 1));
   return whole / 2 + (whole / 2) * random;
 }
 
-/** Waits before the next attempt. @throws the signal's reason when it is aborted first */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/**
+ * Waits before the next attempt; no longer once hubcap is offline, as the attempt then says.
+ * @throws the signal's reason when it is aborted first
+ */
+export async function pause(ms: number, signal: AbortSignal, offline?: OfflineSwitch): Promise<void> {
+  const over = new AbortController();
+  const forget = offline?.whenOffline(() => over.abort());
+  if (offline?.isOffline()) over.abort();
   try {
-    await wait(ms, undefined, { signal });
+    await wait(ms, undefined, { signal: AbortSignal.any([signal, over.signal]) });
   } catch {
-    throw signal.reason; // the timer's own AbortError says less
+    signal.throwIfAborted(); // the timer's own AbortError says less
+  } finally {
+    forget?.();
   }
 }
 
@@ -32,6 +41,7 @@ export async function withRetries<T>(
   retries: number,
   signal: AbortSignal,
   work: () => Promise<T>,
+  offline?: OfflineSwitch,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -40,7 +50,7 @@ export async function withRetries<T>(
       const isOver = signal.aborted || attempt > retries;
       if (isOver || !(error instanceof UpstreamError) || !error.isTransient) throw error;
       try {
-        await pause(pauseMs(attempt, Math.random()), signal);
+        await pause(pauseMs(attempt, Math.random()), signal, offline);
       } catch {
         throw error; // the deadline came first: why upstream failed says more than that it did
       }

@@ -2,6 +2,8 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { untilAborted } from './abort.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
+import { type OfflineSwitch, offlineFailure } from './offline-switch.ts';
+import { type TlsConnection, type TlsRules, tlsConnections } from './tls.ts';
 
 export interface ProxyRules {
   http?: string | undefined;
@@ -18,6 +20,10 @@ export interface TransportOptions {
   /** between two chunks of a body */
   idleMs: number;
   proxy: ProxyRules;
+  /** the upstream's own address: its origin is the one that client certificates and leniency are for */
+  own: URL;
+  tls: TlsRules;
+  offline: OfflineSwitch;
 }
 
 /**
@@ -46,25 +52,34 @@ export interface Answer {
 
 /** Never decompresses, never follows a redirect, never adds a header: what is asked is what is sent. */
 export class Transport {
-  readonly #lanes: Record<Lane, Ways>;
+  readonly #ownOrigin: string;
+  readonly #own: Lanes;
+  readonly #others: Lanes;
   readonly #proxy: ProxyRules;
+  readonly #offline: OfflineSwitch;
   readonly #timeouts: { headersTimeout: number; bodyTimeout: number };
 
   constructor(options: TransportOptions) {
-    this.#lanes = {
-      short: makeWays(options),
-      blob: makeWays(options),
-      past: makeWays(options),
-      part: makeWays(options),
-      fresh: makeWays(options, 0),
-    };
+    const { own, others } = tlsConnections(options.tls);
+    this.#ownOrigin = options.own.origin;
+    this.#others = makeLanes(options, others);
+    this.#own = own === others ? this.#others : makeLanes(options, own);
     this.#proxy = options.proxy;
+    this.#offline = options.offline;
     this.#timeouts = { headersTimeout: options.headersMs, bodyTimeout: options.idleMs };
   }
 
-  /** @throws UpstreamError with the reason why there is no answer */
+  /**
+   * All that hubcap asks of anybody goes through here: offline, nothing does.
+   * @throws UpstreamError with the reason why there is no answer
+   */
   async send(question: Question): Promise<Answer> {
-    const { method, url, headers, body, signal, lane } = question;
+    const { method, url, headers, body, lane } = question;
+    this.#offline.refuse(url.host);
+    // What is queued would be dialled later. It covers the head alone: a body on its way may end.
+    const given = new AbortController();
+    const keep = this.#offline.whenOffline(() => given.abort(offlineFailure(url.host)));
+    const signal = AbortSignal.any([question.signal, given.signal]);
     try {
       const asked = request(url, {
         dispatcher: this.#way(url, lane),
@@ -84,18 +99,21 @@ export class Transport {
       };
     } catch (error) {
       throw transportFailure(url.host, error);
+    } finally {
+      keep();
     }
   }
 
   /** Ends all connections. */
   async close(): Promise<void> {
-    const ways = Object.values(this.#lanes).flatMap(({ direct, proxied }) => [direct, proxied ?? []].flat());
+    const lanes = [...new Set([this.#own, this.#others])].flatMap((each) => Object.values(each));
+    const ways = lanes.flatMap(({ direct, proxied }) => [direct, proxied ?? []].flat());
     await Promise.all(ways.map((way) => way.destroy()));
   }
 
   /** A proxy for one scheme is none for the other, as for curl and Docker. */
-  #way({ protocol }: URL, lane: Lane): Dispatcher {
-    const { direct, proxied } = this.#lanes[lane];
+  #way({ protocol, origin }: URL, lane: Lane): Dispatcher {
+    const { direct, proxied } = (origin === this.#ownOrigin ? this.#own : this.#others)[lane];
     return proxied && (protocol === 'https:' ? this.#proxy.https : this.#proxy.http) ? proxied : direct;
   }
 }
@@ -145,21 +163,41 @@ interface Ways {
   proxied: Dispatcher | undefined;
 }
 
+type Lanes = Record<Lane, Ways>;
+
+function makeLanes(options: TransportOptions, tls: TlsConnection): Lanes {
+  return {
+    short: makeWays(options, tls),
+    blob: makeWays(options, tls),
+    past: makeWays(options, tls),
+    part: makeWays(options, tls),
+    fresh: makeWays(options, tls, 0),
+  };
+}
+
 /** @param pipelining requests on a connection at a time; 0: one, and then it is closed */
-function makeWays({ connections, connectMs, proxy }: TransportOptions, pipelining = 1): Ways {
+function makeWays(
+  { connections, connectMs, proxy }: TransportOptions,
+  tls: TlsConnection,
+  pipelining = 1,
+): Ways {
   const options = {
     connections,
     pipelining,
     // HTTP/2 would put all downloads of an origin on one connection, behind one window of 512 KiB.
     allowH2: false,
-    connect: { timeout: connectMs },
+    connect: { timeout: connectMs, ...tls },
     keepAliveTimeout: 30_000,
   };
   const direct = new Agent(options);
   if (!proxy.http && !proxy.https) return { direct, proxied: undefined };
-  // Empty strings keep it from reading the environment itself.
   const proxied = new EnvHttpProxyAgent({
     ...options,
+    // `connect` is for what NO_PROXY names. In a tunnel the upstream is spoken to like this; the proxy itself, if it
+    // wants TLS, is none of the upstream's hosts.
+    requestTls: { timeout: connectMs, allowH2: false, ...tls },
+    proxyTls: { timeout: connectMs },
+    // Empty strings keep it from reading the environment itself.
     httpProxy: proxy.http ?? '',
     httpsProxy: proxy.https ?? '',
     noProxy: proxy.no ?? '',

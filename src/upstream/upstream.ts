@@ -1,93 +1,119 @@
-/** Owns one registry as a client: what hubcap asks it, and what its answers mean (distribution-spec, "Pull"). */
-import { type Digest, parseDigest } from '../oci/digest.ts';
-import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
-import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
+/** Owns one registry as a client: which of its endpoints is asked, how often, for how long (distribution-spec, "Pull"). */
+import type { Digest } from '../oci/digest.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
 import type { AccountState } from './account.ts';
-import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
+import type { UpstreamOptions } from './asker.ts';
+import type { Asked, EndpointState } from './circuit.ts';
 import { type Download, openDownload, type WantedBlob } from './download.ts';
+import {
+  Endpoint,
+  type FetchedManifest,
+  type FetchedPage,
+  hasIdentity,
+  type ManifestHead,
+  type Manner,
+} from './endpoint.ts';
 import { UpstreamError } from './errors.ts';
-import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { Failover } from './failover.ts';
+import { InFlight, untilRead } from './in-flight.ts';
 import { withRetries } from './retry.ts';
-import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
+import type { Answer } from './transport.ts';
 
-export interface ManifestHead {
-  /** what upstream says, undefined where it does not or says nonsense */
-  digest: Digest | undefined;
-  mediaType: string | undefined;
-  /** bytes */
-  size: number | undefined;
+export type { FetchedManifest, FetchedPage, ManifestHead } from './endpoint.ts';
+
+export interface UpstreamSettings extends UpstreamOptions {
+  /** nearer copies, asked in this order before the registry itself */
+  mirrors: readonly EndpointAddress[];
 }
 
-export interface FetchedManifest extends ManifestHead {
-  body: Buffer;
-}
+export type EndpointAddress = Pick<UpstreamOptions, 'url' | 'realms' | 'credentials' | 'tls'>;
 
-export interface FetchedPage {
-  body: Buffer;
-  mediaType: string | undefined;
-  /** the `Link` header, for the next page */
-  link: string | undefined;
+export interface EndpointStatus {
+  url: string;
+  state: EndpointState;
+  /** why it is not `up` */
+  failure: UpstreamError | undefined;
+  /** whoever answers there is believed */
+  isInsecure: boolean;
 }
 
 /** Clients wait 30 s for a response's head (containerd): hubcap must know before. */
 const ANSWER_DEADLINE_MS = 25_000;
-const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+
+/** Whoever has an upstream that was taken out may ask it again, as a step of what it has begun. */
+const QUIET_MS = 30_000;
+/** What runs has deadlines of its own; this bounds a fault of ours, and a download that crawls for a day. */
+const RETIREMENT_MS = 24 * 3_600_000;
+
+/** What is asked, and how long its asker can wait. */
+type Question = Asked & { deadlineMs: number };
 
 /** Absence is undefined; everything that is not a clear yes or no is thrown as UpstreamError. */
 export class Upstream {
   readonly host: string;
   readonly address: URL;
-  readonly #options: UpstreamOptions;
-  readonly #asker: Asker;
+  readonly #options: UpstreamSettings;
+  readonly #authority: Endpoint;
+  readonly #endpoints: readonly Endpoint[];
+  readonly #inFlight = new InFlight();
+  readonly #closed = new AbortController();
+  #successor: Upstream | undefined;
 
-  constructor(options: UpstreamOptions) {
+  constructor(options: UpstreamSettings) {
     this.host = options.host;
     this.address = options.url;
     this.#options = options;
-    this.#asker = new Asker(options);
+    this.#authority = new Endpoint(options, true);
+    const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
+    this.#endpoints = [...mirrors, this.#authority];
   }
 
-  /** who may ask, and what upstream last said about their limits */
+  /** who may ask, at each endpoint, and what upstream last said about their limits */
   get accounts(): AccountState[] {
-    return this.#asker.accounts;
+    return this.#endpoints.flatMap((endpoint) => endpoint.accounts);
   }
 
-  /** until when nothing is asked: upstream limits the requests of this address; undefined where all is asked */
+  /** until when the registry itself is not asked: the limit on the requests of this address was met */
   get restingUntilMs(): number | undefined {
-    return this.#asker.restingUntilMs;
+    return this.#authority.restingUntilMs;
   }
 
-  /** whether it is asked with credentials: then not all that it gives is for everybody */
+  /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
   get hasCredentials(): boolean {
-    return this.#options.credentials.length > 0;
+    return [this.#options, ...this.#options.mirrors].some(hasIdentity);
+  }
+
+  /** in the order in which they are asked */
+  get endpoints(): EndpointStatus[] {
+    return this.#endpoints.map(({ address, state, failure, isInsecure }) => {
+      return { url: address.href, state, failure, isInsecure };
+    });
+  }
+
+  /** Tries endpoints again that failed, where it is time to. Never rejects. */
+  async probe(): Promise<void> {
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.probeIfDue()));
   }
 
   /**
    * Asks, as somebody without credentials, for what stands below a repository.
    * @param path `manifests/latest`, `blobs/sha256:…`
+   * @param deadlineMs how long the caller can wait
    * @returns whether it is given to everybody, `absent` where upstream says that there is no such thing (to them)
    * @throws UpstreamError where it cannot say
    */
   async isPublic(
     repository: Repository,
-    kind: Ask['kind'],
+    kind: Asked['kind'],
     path: string,
+    deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<'public' | 'private' | 'absent'> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
-    const headers = { accept: MANIFEST_ACCEPT };
-    const how = { method: 'HEAD', lane: 'short', isAnonymous: true } as const;
-    const ask: Ask = { ...how, kind, repository, path, headers, signal };
-    try {
-      return await this.#retrying(signal, async () => {
-        const answer = await this.#asker.ask(ask);
-        await discardBody(answer);
-        return answer.status === 404 ? 'absent' : 'public';
-      });
-    } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
-      throw error;
-    }
+    const question = toQuestion(kind, repository, path, { deadlineMs });
+    // What a mirror gives to strangers may be for those alone who reach the mirror.
+    const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
+      endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
+    );
+    return answer ?? 'absent';
   }
 
   /**
@@ -100,13 +126,11 @@ export class Upstream {
     reference: Reference,
     { isAfresh = false, isBackground = false } = {},
   ): Promise<FetchedManifest | undefined> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const path = `manifests/${referenceText(reference)}`;
     const lane = isAfresh ? 'fresh' : 'short';
-    return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('GET', repository, reference, signal, lane, isBackground);
-      if (!answer) return undefined;
-      return { ...headOf(answer), body: await this.#read(answer, MAX_MANIFEST_BYTES) };
-    });
+    return await this.#ask(toQuestion('manifest', repository, path), this.#order(lane), (endpoint, signal) =>
+      endpoint.manifest(repository, path, { signal, lane, isBackground }),
+    );
   }
 
   /**
@@ -118,28 +142,26 @@ export class Upstream {
     reference: Reference,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<ManifestHead | undefined> {
-    const signal = AbortSignal.timeout(deadlineMs);
-    return await this.#retrying(signal, async () => {
-      const answer = await this.#askManifest('HEAD', repository, reference, signal, 'short');
-      if (!answer) return undefined;
-      await discardBody(answer);
-      return headOf(answer);
-    });
+    const path = `manifests/${referenceText(reference)}`;
+    const question = toQuestion('manifest', repository, path, { deadlineMs });
+    return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
+      endpoint.headManifest(repository, path, { signal, lane: 'short' }),
+    );
   }
 
-  /** Asks whether a repository holds a blob, without downloading it. `size` is undefined where upstream hides it. */
-  async headBlob(repository: Repository, digest: Digest): Promise<{ size: number | undefined } | undefined> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
-    return await this.#retrying(signal, async () => {
-      const answer = await this.#asker.ask(this.#blobAsk('HEAD', repository, digest, {}, signal, 'short'));
-      await discardBody(answer);
-      if (answer.status === 404) return undefined;
-      if (!isRedirect(answer.status)) return { size: contentSize(answer) };
-      // The registry has it. What it points to is often signed for GET alone: ask for one byte.
-      const byte = await this.#openBlob(repository, digest, { range: 'bytes=0-0' }, signal, 'short');
-      if (byte) destroyBody(byte);
-      return byte && { size: contentSize(byte) };
-    });
+  /**
+   * Asks whether a repository holds a blob, without downloading it. `size` is undefined where upstream hides it.
+   * @param deadlineMs how long the caller can wait
+   */
+  async headBlob(
+    repository: Repository,
+    digest: Digest,
+    deadlineMs = ANSWER_DEADLINE_MS,
+  ): Promise<{ size: number | undefined } | undefined> {
+    const question = toQuestion('blob', repository, `blobs/${digest}`, { deadlineMs });
+    return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
+      endpoint.headBlob(repository, digest, { signal, lane: 'short' }),
+    );
   }
 
   /**
@@ -147,18 +169,29 @@ export class Upstream {
    * @returns undefined where the repository does not hold it
    */
   async download(repository: Repository, digest: Digest, wanted: WantedBlob): Promise<Download | undefined> {
-    const { retries, timeouts, observer, url, now } = this.#options;
-    return await openDownload({
-      ...wanted,
-      retries,
-      stallMs: timeouts.stallMs,
-      answerDeadlineMs: ANSWER_DEADLINE_MS,
-      host: url.host,
-      received: observer.received,
-      resumed: observer.resumed,
-      open: (headers, until) => this.#openBlob(repository, digest, headers, until, wanted.lane),
-      now,
-    });
+    const { retries, timeouts, observer, url, offline, now } = this.#options;
+    const end = this.#inFlight.begin();
+    try {
+      const download = await openDownload({
+        ...wanted,
+        retries,
+        stallMs: timeouts.stallMs,
+        answerDeadlineMs: ANSWER_DEADLINE_MS,
+        host: url.host,
+        received: observer.received,
+        resumed: observer.resumed,
+        open: this.#latestOpener(repository, digest, wanted),
+        offline,
+        now,
+      });
+      if (!download) end();
+      // Who has no use for what it opened may never read it, but then ends it by its signal.
+      wanted.signal.addEventListener('abort', end, { once: true });
+      return download && { ...download, chunks: untilRead(download.chunks, end) };
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /** Fetches a page of `tags/list` or `referrers/<digest>`. @param path with its query */
@@ -167,122 +200,109 @@ export class Upstream {
     repository: Repository,
     path: string,
   ): Promise<FetchedPage | undefined> {
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
-    return await this.#retrying(signal, async () => {
-      const headers = { accept: 'application/json, application/vnd.oci.image.index.v1+json' };
-      const answer = await this.#asker.ask({
-        kind,
-        method: 'GET',
-        repository,
-        path,
-        headers,
-        signal,
-        lane: 'short',
-      });
-      if (answer.status !== 200) return await this.#absent(answer);
-      const body = await this.#read(answer, MAX_PAGE_BYTES);
-      return { body, mediaType: answer.header('content-type'), link: answer.header('link') };
-    });
+    return await this.#ask(toQuestion(kind, repository, path), this.#endpoints, (endpoint, signal) =>
+      endpoint.page(kind, repository, path, { signal, lane: 'short' }),
+    );
+  }
+
+  /**
+   * Takes it out of use: what runs may end here, and a download that breaks goes on at the successor. Resolves when it
+   * is closed, which it is as soon as nothing has used it for a while. Never rejects.
+   * @param successor what has its place now; undefined where the upstream is no longer mirrored
+   */
+  async retire(successor: Upstream | undefined, quietMs = QUIET_MS): Promise<void> {
+    this.#successor = successor;
+    const closed = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(RETIREMENT_MS)]);
+    await this.#inFlight.quiet(quietMs, closed);
+    await this.close();
   }
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await this.#asker.transport.close();
+    this.#closed.abort();
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
-  async #retrying<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return await withRetries(this.#options.retries, signal, work);
-  }
-
-  async #askManifest(
-    method: 'GET' | 'HEAD',
-    repository: Repository,
-    reference: Reference,
-    signal: AbortSignal,
-    lane: Lane,
-    isBackground = false,
-  ): Promise<Answer | undefined> {
-    const path = `manifests/${referenceText(reference)}`;
-    const headers = { accept: MANIFEST_ACCEPT };
-    const answer = await this.#asker.ask({
-      kind: 'manifest',
-      method,
-      repository,
-      path,
-      headers,
-      signal,
-      lane,
-      isBackground,
-    });
-    if (answer.status === 404) return await this.#absent(answer);
-    // registry.k8s.io sends manifest requests to a regional registry.
-    return await followRedirects(this.#asker.transport, this.#options.url, answer, {
-      method,
-      headers,
-      signal,
-      lane,
-    });
-  }
-
-  /** 404 is absence; another answer that got this far is none that a registry gives. */
-  async #absent(answer: Answer): Promise<undefined> {
-    await discardBody(answer);
-    if (answer.status === 404) return undefined;
-    throw unexpectedStatus(this.#options.url.host, answer.status);
-  }
-
-  async #openBlob(
-    repository: Repository,
-    digest: Digest,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-    lane: Lane,
-  ): Promise<Answer | undefined> {
-    const answer = await this.#asker.ask(this.#blobAsk('GET', repository, digest, headers, signal, lane));
-    if (answer.status === 404) return await this.#absent(answer);
-    return await followRedirects(this.#asker.transport, this.#options.url, answer, {
-      method: 'GET',
-      headers,
-      signal,
-      lane,
-    });
-  }
-
-  #blobAsk(
-    method: 'GET' | 'HEAD',
-    repository: Repository,
-    digest: Digest,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-    lane: Lane,
-  ): Ask {
-    return { kind: 'blob', method, repository, path: `blobs/${digest}`, headers, signal, lane };
-  }
-
-  async #read(answer: Answer, maxBytes: number): Promise<Buffer> {
-    const encoding = answer.header('content-encoding');
-    if (encoding !== undefined && encoding !== 'identity') {
-      destroyBody(answer);
-      throw new UpstreamError(
-        `${this.#options.url.host}: it sends ${encoding} although identity was asked for`,
-        {
-          reason: 'bad-answer',
-          host: this.#options.url.host,
-        },
-      );
+  /** Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no. */
+  async #ask<T>(
+    { deadlineMs, ...asked }: Question,
+    endpoints: readonly Endpoint[],
+    work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    const { retries, observer, offline, now } = this.#options;
+    const end = this.#inFlight.begin();
+    const signal = AbortSignal.timeout(deadlineMs);
+    const failover = new Failover(endpoints, asked, now);
+    try {
+      const untilMs = now() + deadlineMs;
+      return await withRetries(retries, signal, () => failover.pass(signal, untilMs, work), offline);
+    } catch (error) {
+      if (error instanceof UpstreamError) observer.failed(error);
+      throw error;
+    } finally {
+      failover.settle();
+      end();
     }
-    const body = await readSmall(answer, this.#options.url.host, maxBytes);
-    this.#options.observer.received(body.length);
-    return body;
+  }
+
+  /** Asks whoever has this upstream's place when it is asked: other credentials may be why the download broke. */
+  #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob) {
+    let asked: Upstream = this;
+    let open = this.#opener(repository, digest, wanted);
+    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+      const latest = asked.#latest();
+      if (latest !== asked) open = latest.#opener(repository, digest, wanted);
+      asked = latest;
+      // Of a validator the successor may know nothing; the digest proves the content in the end.
+      const { 'if-range': _, ...portable } = headers;
+      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal));
+    };
+  }
+
+  #latest(): Upstream {
+    return this.#successor ? this.#successor.#latest() : this;
+  }
+
+  /** One pass for each attempt of a download, which decides itself how often it tries. */
+  #opener(repository: Repository, digest: Digest, { lane }: WantedBlob) {
+    const { retries, observer, now } = this.#options;
+    const { deadlineMs, ...asked } = toQuestion('blob', repository, `blobs/${digest}`);
+    const endpoints = this.#order(lane);
+    const failover = new Failover(endpoints, asked, now);
+    let failedInARow = 0;
+    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+      // A validator is good for the endpoint that gave it; the digest is what proves the content in the end.
+      const { 'if-range': _, ...portable } = headers;
+      const sent = endpoints.length > 1 ? portable : headers;
+      try {
+        const answer = await failover.pass(signal, now() + deadlineMs, (endpoint, until) =>
+          endpoint.openBlob(repository, digest, sent, { signal: until, lane }),
+        );
+        failedInARow = 0;
+        failover.settle();
+        return answer;
+      } catch (error) {
+        failedInARow += 1;
+        if (failedInARow === retries + 1 && error instanceof UpstreamError) observer.failed(error);
+        if (failedInARow > retries) failover.settle();
+        throw error;
+      }
+    };
+  }
+
+  /** What came wrong is asked for at the registry itself first: a mirror may keep what is wrong. */
+  #order(lane: Manner['lane']): readonly Endpoint[] {
+    return lane === 'fresh' ? this.#endpoints.toReversed() : this.#endpoints;
   }
 }
 
-function headOf(answer: Answer): ManifestHead {
-  const digest = answer.header('docker-content-digest');
-  const type = answer.header('content-type');
-  return {
-    digest: digest === undefined ? undefined : parseDigest(digest.trim()),
-    mediaType: type === undefined ? undefined : bareType(type),
-    size: contentSize(answer),
-  };
+/** @param deadlineMs shorter than what a client can wait: something known can be served instead of the answer */
+function toQuestion(
+  kind: Asked['kind'],
+  repository: Repository,
+  path: string,
+  { deadlineMs = ANSWER_DEADLINE_MS } = {},
+): Question {
+  const patience = deadlineMs < ANSWER_DEADLINE_MS ? 'short' : 'long';
+  return { kind, repository, path, patience, deadlineMs };
 }

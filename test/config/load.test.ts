@@ -41,7 +41,7 @@ t.test('defaults', async (t) => {
     tagTtlMs: 60_000,
     notFoundTtlMs: 10_000,
     connections: 32,
-    timeouts: { connectMs: 5_000, headersMs: 15_000, idleMs: 30_000, confirmMs: 5_000 },
+    timeouts: { connectMs: 5_000, headersMs: 15_000, idleMs: 30_000, confirmMs: 4_000 },
     retries: 3,
   });
   t.equal(loadFrom(home, { isTty: true }).log.format, 'text');

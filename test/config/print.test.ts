@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { printConfig } from '../../src/config/print.ts';
+import { hasOpenssl, makeCertificates } from '../helpers/certificates.ts';
 import { loadFrom } from './load-from.ts';
 
 const example = readFileSync(join(import.meta.dirname, '../../hubcap.example.yaml'), 'utf8');
@@ -18,6 +19,19 @@ proxy: { http: "proxy:3128", no: "a,b" }
 upstreams:
   docker.io: { tagTtl: 1.5s, virtualHosts: [hub.example], credentials: [{ dockerConfig: true }] }
   ghcr.io: { timeouts: { confirm: 250ms }, aliases: [github.example:5000], realms: [auth.example], retries: 0 }
+  quay.io:
+    mirrors:
+      - https://near.example/quay
+      - { url: https://nearer.example, realms: [auth.example], credentials: [{ anonymous: true }], tls: { insecure: true } }
+    freshness: { "owner/*:v1": 2h, "*:latest": 10s, "*": 1d }
+    staleWhileRevalidate: 1h
+    refreshAhead: true
+    keepDeleted: yes
+    private: [owner/*, other/app]
+    publicTtl: 0s
+    grantTtl: 30d
+    reserve: 12.5%
+    timeouts: { probe: 500ms }
 `;
 
 t.test('what is printed loads as the same configuration', async (t) => {
@@ -56,22 +70,40 @@ t.test('the example says the defaults', async (t) => {
   t.same(loadFrom(home, { yaml: example }), loadFrom(home));
 });
 
-t.test('the example has every key, and those that it comments out can be used', async (t) => {
+t.test('certificates and keys are shown by their files', { skip: !hasOpenssl }, async (t) => {
   const home = t.testdir();
-  const uncommented = example
-    .replace(/^( *)#(?=[^ \n])/gm, '$1')
-    .replace('/run/secrets/hub', 'secret')
-    .replace('#passwordFile', 'passwordFile');
-  const config = loadFrom(t.testdir({ secret: 'x' }), { yaml: uncommented });
-  t.same([...config.upstreams.keys()], ['docker.io', 'ghcr.io', 'quay.io']);
-  t.equal(config.upstreams.get('docker.io')?.credentials.length, 2);
-  t.equal(config.storage.directory, '/var/lib/hubcap');
-  const keysOf = (text: string) =>
-    new Set([...text.matchAll(/^ *(?:- )?([a-zA-Z]+):/gm)].map(([, key]) => key));
-  const documented = keysOf(uncommented);
-  const printed = [...keysOf(printConfig(loadFrom(home, { yaml })))];
-  t.same(
-    printed.filter((key) => !documented.has(key)),
-    [],
-  );
+  const { ca, client } = makeCertificates(home);
+  const yaml = `upstreams: { ghcr.io: { tls: { ca: ${ca.certFile}, cert: ${client.certFile}, key: ${client.keyFile} } } }`;
+  const config = loadFrom(home, { yaml });
+  const printed = printConfig(config);
+  t.notMatch(printed, /BEGIN/);
+  t.same(loadFrom(home, { yaml: printed }), config);
 });
+
+t.test(
+  'the example has every key, and those that it comments out can be used',
+  { skip: !hasOpenssl },
+  async (t) => {
+    const home = t.testdir({ secret: 'x' });
+    const { ca, client } = makeCertificates(home);
+    const uncommented = example
+      .replace(/^( *)#(?=[^ \n])/gm, '$1')
+      .replace('/run/secrets/hub', 'secret')
+      .replace('#passwordFile', 'passwordFile')
+      .replace('/etc/hubcap/ca.pem', ca.certFile)
+      .replace('/etc/hubcap/client.pem', client.certFile)
+      .replace('/etc/hubcap/client.key', client.keyFile);
+    const config = loadFrom(home, { yaml: uncommented });
+    t.same([...config.upstreams.keys()], ['docker.io', 'ghcr.io', 'quay.io']);
+    t.equal(config.upstreams.get('docker.io')?.credentials.length, 3);
+    t.equal(config.storage.directory, '/var/lib/hubcap');
+    const keysOf = (text: string) =>
+      new Set([...text.matchAll(/^ *(?:- )?([a-zA-Z]+):/gm)].map(([, key]) => key));
+    const documented = keysOf(uncommented);
+    const printed = [...keysOf(printConfig(loadFrom(home, { yaml })))];
+    t.same(
+      printed.filter((key) => !documented.has(key)),
+      [],
+    );
+  },
+);

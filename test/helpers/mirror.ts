@@ -29,6 +29,8 @@ export interface MirrorSettings {
   offline?: boolean;
   http?: Partial<Config['http']>;
   proxy?: Config['proxy'];
+  /** ms since the epoch, where the test moves the clock */
+  now?: () => number;
 }
 
 export interface RunningMirror {
@@ -80,8 +82,8 @@ export function makeConfig(directory: string, settings: MirrorSettings): Config 
       retries: 1,
       ...other,
       host,
-      // As often as `retries` says and no longer: what fails for good is told at once.
-      timeouts: { ...upstreamDefaults.timeouts, stallMs: 0, ...timeouts },
+      // As often as `retries` says and no longer: what fails for good is told at once, and asked for again at once.
+      timeouts: { ...upstreamDefaults.timeouts, stallMs: 0, probeMs: 0, ...timeouts },
     };
     return [host, upstream] as const;
   });
@@ -112,7 +114,7 @@ export async function startMirror(t: Test, settings: MirrorSettings): Promise<Ru
     { level: 'trace', base: null, serializers: { error: describeError } },
     { write: (line: string) => logs.push(line) },
   );
-  const daemon = await startDaemon(makeConfig(directory, settings), log, '0.0.0-test');
+  const daemon = await startDaemon(makeConfig(directory, settings), log, '0.0.0-test', { now: settings.now });
   let closing: Promise<void> | undefined;
   const close = (isAtOnce = true): Promise<void> => {
     const never = new AbortController().signal;

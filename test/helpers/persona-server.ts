@@ -1,9 +1,17 @@
 /** Owns what all upstreams of tests have in common: a real HTTP server on port 0 that counts, and personas. */
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
+import { TLSSocket, type TlsOptions } from 'node:tls';
 import type { Test } from 'tap';
 import { until } from './waiting.ts';
 
@@ -19,6 +27,8 @@ export interface Asked {
   form: URLSearchParams;
   /** the port of the other end: tells connections apart */
   connection: number;
+  /** whom the client's certificate names, undefined where it showed none */
+  client: string | undefined;
   /** 0 until it is answered */
   status: number;
   /** of the body, given to the connection */
@@ -45,7 +55,7 @@ export interface Answer {
 export type Persona = (asked: Asked, answer: () => Promise<Answer>) => Answer | Promise<Answer>;
 
 export interface PersonaServer {
-  /** `http://127.0.0.1:PORT` */
+  /** `http://127.0.0.1:PORT`, or https */
   readonly url: string;
   /** `127.0.0.1:PORT` */
   readonly host: string;
@@ -67,16 +77,17 @@ export interface PersonaServer {
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** Starts a server that ends with the test. */
+/** Starts a server that ends with the test. @param tls for HTTPS */
 export async function startPersonaServer(
   t: Test,
   plain: (asked: Asked) => Answer | Promise<Answer>,
+  tls?: TlsOptions,
 ): Promise<PersonaServer> {
   const asked: Asked[] = [];
   let personas: readonly Persona[] = [];
   let connections = 0;
   let answering = 0;
-  const server = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
+  const server = makeServer(tls, async (request, response) => {
     answering += 1;
     response.once('close', () => {
       answering -= 1;
@@ -91,6 +102,7 @@ export async function startPersonaServer(
       headers: request.headers,
       form: new URLSearchParams(request.method === 'POST' ? await text(request) : ''),
       connection: request.socket.remotePort ?? 0,
+      client: clientOf(request),
       status: 0,
       bytes: 0,
     };
@@ -123,7 +135,7 @@ export async function startPersonaServer(
   };
   t.teardown(close);
   return {
-    url: `http://${host}`,
+    url: `${tls ? 'https' : 'http'}://${host}`,
     host,
     asked,
     count: (method, part = '') => matching(method, part).length,
@@ -139,6 +151,20 @@ export async function startPersonaServer(
     },
     close,
   };
+}
+
+function makeServer(
+  tls: TlsOptions | undefined,
+  answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+): Server {
+  const options = { keepAliveTimeout: 60_000 };
+  return tls ? createSecureServer({ ...options, ...tls }, answer) : createServer(options, answer);
+}
+
+function clientOf({ socket }: IncomingMessage): string | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const { subject } = socket.getPeerCertificate();
+  return subject === undefined ? undefined : String(subject.CN);
 }
 
 async function play(

@@ -1,4 +1,5 @@
 /** Owns a registry for tests: what it is pushed, it serves; what it was asked, it remembers. */
+import type { TlsOptions } from 'node:tls';
 import type { Test } from 'tap';
 import type { Digest } from '../../src/oci/digest.ts';
 import type { Content, Image, Index, TypedContent } from './content.ts';
@@ -20,7 +21,7 @@ interface Repository {
   tags: Map<string, string>;
 }
 
-export async function startRegistry(t: Test): Promise<Registry> {
+export async function startRegistry(t: Test, tls?: TlsOptions): Promise<Registry> {
   const repositories = new Map<string, Repository>();
   const repositoryOf = (name: string): Repository => {
     const known = repositories.get(name);
@@ -44,7 +45,7 @@ export async function startRegistry(t: Test): Promise<Registry> {
       pushManifest(name, content.manifest, tag);
     }
   };
-  const server = await startPersonaServer(t, (asked) => answerFrom(repositories, asked));
+  const server = await startPersonaServer(t, (asked) => answerFrom(repositories, asked), tls);
   return Object.assign(Object.create(server) as PersonaServer, {
     push,
     remove: (name: string, digest: Digest) => {

@@ -3,8 +3,10 @@ import { upstreamDefaults } from '../../src/config/presets.ts';
 import { ManifestCache } from '../../src/mirror/manifest-cache.ts';
 import { Manifests } from '../../src/mirror/manifests.ts';
 import { Permission } from '../../src/mirror/permission.ts';
+import { Visibility } from '../../src/mirror/visibility.ts';
 import { parseReference, parseRepository } from '../../src/oci/reference.ts';
 import { openDataDirectory } from '../../src/store/data-directory.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { imageOf, MIB } from '../helpers/content.ts';
 import { makeDirectory } from '../helpers/mirror.ts';
@@ -34,17 +36,33 @@ async function start(t: Test) {
   const opened = await openDataDirectory({ directory, maxBytes: MIB, minFreeBytes: 0, observer: store, now });
   t.teardown(() => opened.close());
   const host = 'registry.test';
-  const observer = { answered: ignore, received: ignore, token: ignore, rateLimit: ignore, resumed: ignore };
+  const observer = {
+    answered: ignore,
+    received: ignore,
+    token: ignore,
+    rateLimit: ignore,
+    resumed: ignore,
+    failed: ignore,
+    endpoint: ignore,
+  };
   const url = new URL(registry.url);
-  const client = new Upstream({ ...upstreamDefaults, retries: 0, host, url, proxy: {}, observer, now });
+  const offline = new OfflineSwitch(false);
+  const settings = { ...upstreamDefaults, retries: 0, host, url, proxy: {} };
+  const client = new Upstream({ ...settings, offline, observer, now });
   t.teardown(() => client.close());
   const { catalog } = opened;
+  const isOffline = (): boolean => false;
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
+  const cache = new ManifestCache(opened.store, catalog);
   const manifests = new Manifests({
     catalog,
-    cache: new ManifestCache(opened.store, catalog),
-    permission: new Permission(catalog, now),
-    isOffline: () => false,
+    cache,
+    permission,
+    visibility,
+    isOffline,
     now,
+    failedBehind: ignore,
   });
   const upstream = {
     ...upstreamDefaults,

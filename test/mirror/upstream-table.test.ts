@@ -1,6 +1,7 @@
 import t from 'tap';
 import { upstreamDefaults } from '../../src/config/presets.ts';
 import { type UpstreamEntry, UpstreamTable } from '../../src/mirror/mirrored-upstream.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 
 const observer = {
@@ -9,11 +10,14 @@ const observer = {
   token: () => undefined,
   rateLimit: () => undefined,
   resumed: () => undefined,
+  failed: () => undefined,
+  endpoint: () => undefined,
 };
 
 function entry(host: string, aliases: string[] = [], virtualHosts: string[] = []): UpstreamEntry {
   const url = new URL(`https://${host}`);
-  const client = new Upstream({ ...upstreamDefaults, host, url, proxy: {}, observer, now: () => 0 });
+  const settings = { ...upstreamDefaults, host, url, proxy: {}, offline: new OfflineSwitch(false) };
+  const client = new Upstream({ ...settings, observer, now: () => 0 });
   t.teardown(() => client.close());
   return {
     ...upstreamDefaults,

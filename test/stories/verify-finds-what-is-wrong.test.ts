@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { connectControl } from '../../src/admin/control-client.ts';
-import { VerifyRefusedError } from '../../src/admin/verifier.ts';
+import { RefusedError } from '../../src/admin/refused-error.ts';
 import { Layout } from '../../src/store/layout.ts';
 import { run } from '../helpers/command.ts';
 import { type Content, imageOf, indexOf, MIB } from '../helpers/content.ts';
@@ -134,7 +134,7 @@ t.test('one at a time; who leaves ends it', async (t) => {
     try {
       for await (const event of control.verify(undefined)) if (event.kind === 'report') return event.isClean;
     } catch (error) {
-      if (!(error instanceof VerifyRefusedError)) throw error;
+      if (!(error instanceof RefusedError)) throw error;
       t.match(error.message, 'runs already');
     }
     return false;

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import t from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { destroyBody, readSmall, Transport } from '../../src/upstream/transport.ts';
 import { until } from '../helpers/waiting.ts';
 import { failureOf, serve } from './registry.ts';
@@ -17,6 +19,9 @@ t.test('a question that waits for a connection is given up when its asker is', a
     headersMs: 10_000,
     idleMs: 60_000,
     proxy: {},
+    own: url,
+    tls: upstreamDefaults.tls,
+    offline: new OfflineSwitch(false),
   });
   t.teardown(() => transport.close());
   const send = (path: string, signal: AbortSignal) =>

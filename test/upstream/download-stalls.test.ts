@@ -18,7 +18,14 @@ async function start(t: Test, respond: RespondAt) {
   };
   const { url, seen } = await serve(t, (...args) => respond(...args, pass));
   const { upstream, told } = connect(t, url, {
-    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, stallMs: STALL_MS, confirmMs: 2000 },
+    timeouts: {
+      connectMs: 2000,
+      headersMs: 2000,
+      idleMs: 2000,
+      stallMs: STALL_MS,
+      confirmMs: 2000,
+      probeMs: 0,
+    },
     now: () => Date.now() + clock.aheadMs,
   });
   const abort = new AbortController();

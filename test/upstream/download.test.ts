@@ -20,7 +20,7 @@ function chunksOf(found: { chunks: AsyncIterable<Buffer> } | undefined): AsyncIt
 async function download(t: Test, respond: Respond, from = 0, signal = never) {
   const { url, seen } = await serve(t, respond);
   const { upstream, told } = connect(t, url, {
-    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 150, stallMs: 0, confirmMs: 2000 },
+    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 150, stallMs: 0, confirmMs: 2000, probeMs: 0 },
   });
   const found = await upstream.download(repository, digest, { from, signal, lane: 'blob' });
   const ranges = (): (string | undefined)[] => seen.map(({ headers }) => headers.range);

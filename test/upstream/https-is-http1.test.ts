@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import t from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { readSmall, Transport } from '../../src/upstream/transport.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
@@ -29,18 +31,21 @@ t.test('an upstream that offers HTTP/2 is spoken to in HTTP/1.1', { skip: !hasOp
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   const transport = new Transport({
     connections: 2,
     connectMs: 5_000,
     headersMs: 5_000,
     idleMs: 5_000,
     proxy: {},
+    own: url,
+    tls: upstreamDefaults.tls,
+    offline: new OfflineSwitch(false),
   });
   t.teardown(async () => {
     await transport.close();
     server.close();
   });
-  const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   const { signal } = new AbortController();
   for (const lane of ['short', 'blob'] as const) {
     const answer = await transport.send({ method: 'GET', url, headers: {}, signal, lane });

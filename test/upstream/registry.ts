@@ -2,8 +2,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { Repository } from '../../src/oci/reference.ts';
 import type { UpstreamOptions } from '../../src/upstream/asker.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 
 export interface Seen {
@@ -78,18 +80,23 @@ export function connect(t: TestLike, url: URL, options: Partial<UpstreamOptions>
   const upstream = new Upstream({
     host: 'docker.io',
     url,
+    mirrors: [],
     realms: [],
     credentials: [],
+    tls: upstreamDefaults.tls,
     connections: 8,
-    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, stallMs: 0, confirmMs: 2000 },
+    timeouts: { connectMs: 2000, headersMs: 2000, idleMs: 2000, stallMs: 0, confirmMs: 2000, probeMs: 0 },
     retries: 2,
     proxy: {},
+    offline: new OfflineSwitch(false),
     now: Date.now,
     observer: {
       answered: (kind, status) => told.answers.push(`${kind} ${status}`),
       received: (bytes) => {
         told.received += bytes;
       },
+      failed: () => undefined,
+      endpoint: () => undefined,
       resumed: () => {
         told.resumed += 1;
       },

@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import t, { type Test } from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { Login } from '../../src/upstream/docker-config.ts';
+import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
 import { type TokenQuestion, Tokens } from '../../src/upstream/tokens.ts';
 import { Transport } from '../../src/upstream/transport.ts';
 import { failureOf, type Respond, serve } from './registry.ts';
@@ -19,6 +21,9 @@ async function open(t: Test, respond: Respond) {
     headersMs: 1000,
     idleMs: 1000,
     proxy: {},
+    own: url,
+    tls: upstreamDefaults.tls,
+    offline: new OfflineSwitch(false),
   });
   t.teardown(() => transport.close());
   const observe = (result: string): unknown => told.push(result);

@@ -16,19 +16,21 @@ export interface Containerd {
   pullFlags: readonly string[];
 }
 
-/** Starts containerd, with `mirrorUrl` as the only way to `registryHost` that works. */
+/** Starts containerd, with `mirrorUrl` as the only way to these registries that works. */
 export async function startContainerd(
   t: Test,
   mirrorUrl: string,
-  registryHost = 'docker.io',
+  ...registryHosts: string[]
 ): Promise<Containerd> {
   const directory = await makeDirectory(t, 'containerd');
   const socket = join(directory, 'containerd.sock');
   const configFile = join(directory, 'config.toml');
   const hosts = join(directory, 'hosts');
   await writeFile(configFile, configure(directory, socket));
-  await mkdir(join(hosts, registryHost), { recursive: true });
-  await writeFile(join(hosts, registryHost, 'hosts.toml'), describeHosts(mirrorUrl));
+  for (const host of registryHosts.length === 0 ? ['docker.io'] : registryHosts) {
+    await mkdir(join(hosts, host), { recursive: true });
+    await writeFile(join(hosts, host, 'hosts.toml'), describeHosts(mirrorUrl));
+  }
   const env = { HOME: directory };
   const daemon = startProgram(t, 'containerd', ['--config', configFile], { env });
   await daemon.line(/containerd successfully booted/);

@@ -17,6 +17,8 @@ export interface HubcapOptions {
   /** The data of a hubcap that ran before; an empty directory otherwise. */
   dataDirectory?: string;
   tagTtl?: string;
+  /** Further upstreams, or settings of the one, as the configuration writes them. */
+  upstreams?: Record<string, object>;
 }
 
 export interface Hubcap {
@@ -60,14 +62,21 @@ export async function startHubcap(t: Test, options: HubcapOptions): Promise<Hubc
   };
 }
 
-function configure({ upstreamUrl, upstreamHost, tagTtl }: HubcapOptions, directory: string): object {
+function configure(
+  { upstreamUrl, upstreamHost, tagTtl, upstreams }: HubcapOptions,
+  directory: string,
+): object {
   const upstream = { url: upstreamUrl, realms: ['127.0.0.1'], ...(tagTtl === undefined ? {} : { tagTtl }) };
   return {
     listen: '127.0.0.1:0',
     admin: '127.0.0.1:0',
     storage: { directory, maxSize: '4GiB', minFree: '0B' },
     // No test may reach the real Docker Hub: where it is not the upstream, nobody listens there.
-    upstreams: { 'docker.io': { url: 'http://127.0.0.1:9' }, [upstreamHost ?? 'docker.io']: upstream },
+    upstreams: {
+      'docker.io': { url: 'http://127.0.0.1:9' },
+      [upstreamHost ?? 'docker.io']: upstream,
+      ...upstreams,
+    },
     log: { level: 'info', format: 'json' },
   };
 }

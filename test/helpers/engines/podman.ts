@@ -14,10 +14,14 @@ export const podmanNeeds = ['root', 'podman', 'conmon'] as const;
 export type Podman = (...args: string[]) => Promise<string>;
 
 /** Sets podman up with `mirrorHost` as the only way to `docker.io` that works. */
-export async function makePodman(t: Test, mirrorHost: string): Promise<Podman> {
+export async function makePodman(
+  t: Test,
+  mirrorHost: string,
+  registries = mirrorRegistries(mirrorHost),
+): Promise<Podman> {
   const directory = await makeDirectory(t, 'podman');
   const inside = (name: string) => join(directory, name);
-  await writeFile(inside('registries.conf'), mirrorRegistries(mirrorHost));
+  await writeFile(inside('registries.conf'), registries);
   await writeFile(inside('auth.json'), '{}');
   await mkdir(inside('.config/containers'), { recursive: true });
   await writeFile(inside('.config/containers/policy.json'), acceptAnything);

@@ -17,9 +17,19 @@ export class Push {
   readonly #url: string;
   readonly #authorization: string;
 
-  private constructor(url: string, token: string) {
+  private constructor(url: string, authorization: string) {
     this.#url = url;
-    this.#authorization = `Bearer ${token}`;
+    this.#authorization = authorization;
+  }
+
+  /** For a registry that wants a user name and a password with each request. */
+  static withLogin(
+    registryUrl: string,
+    login: { username: string; password: string },
+    repository: string,
+  ): Push {
+    const basic = Buffer.from(`${login.username}:${login.password}`).toString('base64');
+    return new Push(`${registryUrl}/v2/${repository}`, `Basic ${basic}`);
   }
 
   /** Asks for a token that allows pushing to `repository`. */
@@ -30,7 +40,7 @@ export class Push {
     const login = Buffer.from(`${pusher.username}:${pusher.password}`).toString('base64');
     const response = await expect(200, await request(url, { headers: { authorization: `Basic ${login}` } }));
     const { token } = (await response.body.json()) as { token: string };
-    return new Push(`${registryUrl}/v2/${repository}`, token);
+    return new Push(`${registryUrl}/v2/${repository}`, `Bearer ${token}`);
   }
 
   /** Makes a layer while it is being sent. */

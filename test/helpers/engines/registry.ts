@@ -21,14 +21,38 @@ export interface Registry {
   stop(): Promise<void>;
 }
 
+/** The account of a registry that `startRegistryWithLogin` has started. */
+export const keeper = { username: 'keeper', password: 'upstream pass phrase' } as const;
+/** Its line in the password file: bcrypt, the only hash that the registry takes. */
+const keeperLine = 'keeper:$2b$05$abcdefghijklmnopqrstuu01VtiQWu4KtNVvz7LM2gWNavuv2WiCW\n';
+
 /** Starts a registry with an empty store, on a free port, behind a token server. */
 export async function startRegistry(t: Test, tokens: TokenServer): Promise<Registry> {
+  const { realm, service, issuer, certificateFile } = tokens;
+  return await startWithAuth(t, () => ({
+    token: { realm, service, issuer, rootcertbundle: certificateFile },
+  }));
+}
+
+/** The same, with Basic authentication for everything. */
+export async function startRegistryWithLogin(t: Test): Promise<Registry> {
+  return await startWithAuth(t, async (directory) => {
+    const path = join(directory, 'htpasswd');
+    await writeFile(path, keeperLine);
+    return { htpasswd: { realm: 'upstream', path } };
+  });
+}
+
+async function startWithAuth(
+  t: Test,
+  authIn: (directory: string) => object | Promise<object>,
+): Promise<Registry> {
   const directory = await makeDirectory(t, 'registry');
   const storage = join(directory, 'storage');
   await mkdir(storage);
   const debugAddress = await findQuietAddress();
   const configuration = join(directory, 'config.yml');
-  await writeFile(configuration, JSON.stringify(describe(storage, debugAddress, tokens)));
+  await writeFile(configuration, JSON.stringify(describe(storage, debugAddress, await authIn(directory))));
   const program = startProgram(t, 'docker-registry', ['serve', configuration], { env: { HOME: directory } });
   const [, url] = await program.line(/"listening on (127\.0\.0\.1:\d+)"/);
   return {
@@ -42,7 +66,7 @@ export async function startRegistry(t: Test, tokens: TokenServer): Promise<Regis
 }
 
 /** JSON is YAML. */
-function describe(rootdirectory: string, debugAddress: string, tokens: TokenServer): object {
+function describe(rootdirectory: string, debugAddress: string, auth: object): object {
   return {
     version: '0.1',
     log: { level: 'info', formatter: 'json' },
@@ -52,14 +76,7 @@ function describe(rootdirectory: string, debugAddress: string, tokens: TokenServ
       debug: { addr: debugAddress, prometheus: { enabled: true, path: '/metrics' } },
       secret: 'not a secret',
     },
-    auth: {
-      token: {
-        realm: tokens.realm,
-        service: tokens.service,
-        issuer: tokens.issuer,
-        rootcertbundle: tokens.certificateFile,
-      },
-    },
+    auth,
   };
 }
 

@@ -10,7 +10,9 @@ import type { Manifests } from '../../../src/mirror/manifests.ts';
 import { UpstreamTable } from '../../../src/mirror/mirrored-upstream.ts';
 import { Permission } from '../../../src/mirror/permission.ts';
 import { resumePartials } from '../../../src/mirror/resume-partials.ts';
+import { Visibility } from '../../../src/mirror/visibility.ts';
 import { type DataDirectory, openDataDirectory } from '../../../src/store/data-directory.ts';
+import { OfflineSwitch } from '../../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { diskError, watchDisk } from '../disk-calls.ts';
 import { makeGate, until } from '../waiting.ts';
@@ -65,8 +67,9 @@ export async function beginLife({
   const entry = { ...upstreamDefaults, host: HOST, client, notFoundTtlMs: 0, confirmMs: 250 };
   const table = new UpstreamTable([entry], HOST);
   const isOffline = (): boolean => false;
-  const permission = new Permission(catalog, now);
-  const blobs = new Blobs({ store, fills, permission, isOffline, now });
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
+  const blobs = new Blobs({ store, fills, permission, visibility, isOffline, now });
   const registry = createRegistryServer({
     // Nobody asks for them here, and their caches take longer to make than all the rest.
     manifests: {} as Manifests,
@@ -113,9 +116,18 @@ async function goOn(
 }
 
 function makeUpstream(url: URL): Upstream {
-  const observer = { answered: none, received: none, token: none, rateLimit: none, resumed: none };
+  const observer = {
+    answered: none,
+    received: none,
+    token: none,
+    rateLimit: none,
+    resumed: none,
+    failed: none,
+    endpoint: none,
+  };
   const options = { ...upstreamDefaults, host: HOST, url, retries: 1, proxy: {}, observer, now: Date.now };
-  return new Upstream({ ...options, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
+  const offline = new OfflineSwitch(false);
+  return new Upstream({ ...options, offline, timeouts: { ...upstreamDefaults.timeouts, ...TIMEOUTS } });
 }
 
 /** A disk that can stop between two calls: what is done is done, and nothing more is. */

@@ -1,0 +1,106 @@
+/** Owns the answers of the admin listener and the control socket: text, a document, or lines of JSON. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Logger } from '../log.ts';
+import { RefusedError } from './refused-error.ts';
+
+interface WholeAnswer {
+  status: number;
+  type: string;
+  body: string;
+}
+
+/** One JSON line per item: neither side holds them all. */
+interface LinesAnswer {
+  items: Iterable<unknown> | AsyncIterable<unknown>;
+}
+
+export type Answer = WholeAnswer | LinesAnswer;
+
+/** What can be asked at a path. */
+export interface AdminRoute<S> {
+  /** GET goes for HEAD too; what changes anything is a POST */
+  method: 'GET' | 'POST';
+  /** @throws RefusedError */
+  answer(services: S, query: URLSearchParams): Answer | Promise<Answer>;
+}
+
+export type AdminRoutes<S> = Readonly<Record<string, AdminRoute<S>>>;
+
+export function text(status: number, body: string): Answer {
+  return { status, type: 'text/plain; charset=utf-8', body };
+}
+
+export function json(status: number, value: unknown): Answer {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
+}
+
+/** Items are read while they are sent, and no longer when the client leaves. */
+export function lines(items: LinesAnswer['items']): Answer {
+  return { items };
+}
+
+/** Answers a request by what is at its path, whatever happens. */
+export async function answerByRoute<S extends { log: Logger }>(
+  request: IncomingMessage,
+  response: ServerResponse,
+  routes: AdminRoutes<S>,
+  services: S,
+): Promise<void> {
+  const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
+  try {
+    await send(response, await find(request, path, query, routes, services), request.method === 'HEAD');
+  } catch (error) {
+    if (isClientGone(error)) return; // what it asked for ends with it
+    services.log.error({ error, path }, 'admin request failed');
+    if (response.headersSent) response.destroy();
+    else response.writeHead(500).end();
+  }
+}
+
+async function find<S>(
+  { method = '' }: IncomingMessage,
+  path: string,
+  query: string,
+  routes: AdminRoutes<S>,
+  services: S,
+): Promise<Answer> {
+  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  const isReading = method === 'GET' || method === 'HEAD';
+  if (isReading && route?.method === 'POST') return text(405, 'this changes something: use POST\n');
+  if (!isReading && route?.method !== 'POST') return text(405, 'this can only be read: use GET\n');
+  if (!route || (!isReading && method !== 'POST')) {
+    return text(404, `there is nothing here: see ${Object.keys(routes).join(', ')}\n`);
+  }
+  try {
+    return await route.answer(services, new URLSearchParams(query));
+  } catch (error) {
+    if (error instanceof RefusedError) return text(error.status, `${error.message}\n`);
+    throw error;
+  }
+}
+
+async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
+  if ('items' in answer) {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    await pipeline(Readable.from(isHead ? [] : jsonLines(answer.items)), response);
+    return;
+  }
+  const { status, type, body } = answer;
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(isHead ? undefined : body);
+}
+
+async function* jsonLines(items: LinesAnswer['items']): AsyncGenerator<string> {
+  for await (const item of items) yield `${JSON.stringify(item)}\n`;
+}
+
+function isClientGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+}

@@ -1,0 +1,181 @@
+/** Owns whether an endpoint is asked at all: what it failed at, and when it may be tried again. */
+import { LRUCache } from 'lru-cache';
+import type { Repository } from '../oci/reference.ts';
+import { type FailureReason, UpstreamError } from './errors.ts';
+import { pauseMs } from './retry.ts';
+
+/** `short` where something that is known can be served instead: then waiting is worth less. */
+export type Patience = 'short' | 'long';
+
+/** `slow`: it answers, but not while a known tag can wait for it. */
+export type EndpointState = 'up' | 'slow' | 'down';
+
+/** What was asked, and by whom. */
+export interface Asked {
+  kind: 'manifest' | 'blob' | 'tags' | 'referrers';
+  repository: Repository;
+  /** below the repository */
+  path: string;
+  patience: Patience;
+}
+
+/** How to find out whether an endpoint is back: by its base (`/v2/`), or by what it failed at. */
+export type Probe = 'base' | Asked;
+
+export interface CircuitOptions {
+  /** until the second new try; 0: failures are not remembered, everything is asked every time */
+  probeMs: number;
+  /** what answers later than this is `slow` */
+  confirmMs: number;
+  now: () => number;
+}
+
+interface Trouble {
+  error: UpstreamError;
+  probe: Probe;
+  /** tries in vain since it began */
+  tries: number;
+  untilMs: number;
+}
+
+const MAX_PAUSE_MS = 60_000;
+const MAX_REMEMBERED = 2_000;
+/** One question at which an endpoint fails may be to blame itself; with so many repositories the endpoint is. */
+const REPOSITORIES_THAT_MEAN_ALL = 3;
+
+/** Nothing came back. */
+const SILENCE: ReadonlySet<FailureReason> = new Set(['dns', 'refused', 'tls', 'reset', 'timeout']);
+/** Something in between may do so to one question, and not to others. */
+const DOUBTFUL: ReadonlySet<FailureReason> = new Set(['reset', 'timeout']);
+/** What came back is not what a registry answers. */
+const NONSENSE: ReadonlySet<FailureReason> = new Set(['server-error', 'html', 'token']);
+
+/**
+ * Three widths of trouble: an endpoint that is down is not asked for anything, a slow one is not asked for what is
+ * known, and what it failed at alone is not asked for again at once. Told of whole questions, with all their
+ * attempts: one attempt that fails means nothing. After silence the endpoint's base is looked at right away: where
+ * that answers, it was the question.
+ */
+export class Circuit {
+  readonly #options: CircuitOptions;
+  #down: Trouble | undefined;
+  #slow: Trouble | undefined;
+  /** by repository (for those who can do without) and by path (for those who cannot) */
+  readonly #narrow = new LRUCache<string, Trouble>({ max: MAX_REMEMBERED });
+  readonly #failing = new Set<Repository>();
+
+  constructor(options: CircuitOptions) {
+    this.#options = options;
+  }
+
+  get state(): EndpointState {
+    if (this.#down) return 'down';
+    return this.#slow ? 'slow' : 'up';
+  }
+
+  /** what the endpoint as a whole failed at, undefined while it is up */
+  get failure(): UpstreamError | undefined {
+    return (this.#down ?? this.#slow)?.error;
+  }
+
+  /** @returns how to find out whether the endpoint is back, undefined while it is not time to */
+  due(): Probe | undefined {
+    const trouble = this.#down ?? this.#slow;
+    return trouble && this.#options.now() >= trouble.untilMs ? trouble.probe : undefined;
+  }
+
+  /** @returns why this is not asked now, undefined where it is to be asked */
+  refusal(asked: Asked): UpstreamError | undefined {
+    const wide = this.#down ?? (asked.patience === 'short' ? this.#slow : undefined);
+    if (wide) return this.#remembered(wide);
+    const narrow = this.#narrow.get(asked.patience === 'short' ? asked.repository : pathOf(asked));
+    if (!narrow) return undefined;
+    if (this.#options.now() < narrow.untilMs) return this.#remembered(narrow);
+    this.#postpone(narrow); // whoever comes first finds out, the others are told what was before
+    return undefined;
+  }
+
+  /** It has answered this, whatever it said but that it failed. @param tookMs until the answer's head */
+  answered(asked: Pick<Asked, 'repository' | 'path'>, tookMs: number): void {
+    this.#narrow.delete(asked.repository);
+    this.#narrow.delete(pathOf(asked));
+    this.#failing.clear();
+    this.found(tookMs);
+  }
+
+  /** It is there. @param tookMs how long it took to find out */
+  found(tookMs: number): void {
+    if (tookMs <= this.#options.confirmMs) this.#slow = undefined;
+    else if (this.#down) this.#slow ??= this.#down;
+    this.#down = undefined;
+  }
+
+  /** A probe has failed. */
+  notFound(error: UpstreamError): void {
+    if (this.#slow && !this.#down) this.#down = this.#slow;
+    this.#slow = undefined;
+    if (!this.#down) return;
+    this.#down.error = error;
+    this.#postpone(this.#down);
+  }
+
+  /** A question has failed for good. @param isEndpoint whether the endpoint itself failed, not its token server */
+  failed(asked: Asked, error: UpstreamError, isEndpoint: boolean): void {
+    if (this.#options.probeMs === 0) return;
+    const isSilence = SILENCE.has(error.reason);
+    const isSuspect = isSilence ? DOUBTFUL.has(error.reason) || !isEndpoint : NONSENSE.has(error.reason);
+    if (isSuspect && this.#suspect(asked, error)) return;
+    if (isSilence && isEndpoint) this.#lookAtBase(asked, error);
+  }
+
+  #lookAtBase(asked: Asked, error: UpstreamError): void {
+    const trouble: Trouble = { error, probe: 'base', tries: 0, untilMs: this.#options.now() };
+    if (isImpatience(asked, error)) this.#slow ??= trouble;
+    else this.#down ??= trouble;
+  }
+
+  /** @returns whether that makes the endpoint itself suspect: then what failed is what is tried, its base may answer */
+  #suspect(asked: Asked, error: UpstreamError): boolean {
+    const begin = (): Trouble => {
+      const trouble = { error, probe: asked, tries: 0, untilMs: 0 };
+      this.#postpone(trouble);
+      return trouble;
+    };
+    for (const key of [asked.repository, pathOf(asked)]) {
+      if (!this.#narrow.has(key)) this.#narrow.set(key, begin());
+    }
+    this.#failing.add(asked.repository);
+    if (this.#failing.size < REPOSITORIES_THAT_MEAN_ALL) return false;
+    this.#failing.clear();
+    if (isImpatience(asked, error)) this.#slow = begin();
+    else this.#down = begin();
+    return true;
+  }
+
+  #postpone(trouble: Trouble): void {
+    const { probeMs, now } = this.#options;
+    trouble.tries += 1;
+    const bounds = { firstMs: probeMs, maxMs: Math.max(probeMs, MAX_PAUSE_MS) };
+    trouble.untilMs = now() + pauseMs(trouble.tries, Math.random(), bounds);
+  }
+
+  #remembered({ error, untilMs }: Trouble): UpstreamError {
+    const { reason, host, status, message } = error;
+    return new UpstreamError(message, {
+      reason,
+      host,
+      ...(status !== undefined && { status }),
+      retryAfterMs: Math.max(1, untilMs - this.#options.now()),
+      isFromMemory: true,
+    });
+  }
+}
+
+/** It did not answer while a known tag could wait: whoever has nothing else can wait for longer. */
+function isImpatience({ patience }: Asked, { reason }: UpstreamError): boolean {
+  return patience === 'short' && reason === 'timeout';
+}
+
+function pathOf({ repository, path }: Pick<Asked, 'repository' | 'path'>): string {
+  return `${repository}/${path}`;
+}
