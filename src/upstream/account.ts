@@ -74,6 +74,7 @@ export class Account {
     return this.#name;
   }
 
+  /** whether its source was found to hold no login: then it is no account */
   get isAbsent(): boolean {
     return this.#options.now() < this.#absentUntilMs;
   }
