@@ -33,16 +33,17 @@ CREATE INDEX tags_by_digest ON tags (digest);
 
 /**
  * misses    what clients asked for and could not be given; bounded by whoever writes it
- * subjects  which stored manifests (signatures, SBOMs) refer to which digest (image-spec, `subject`)
+ * subjects  which digest a stored manifest (a signature, an SBOM) refers to (image-spec, `subject`), empty for none;
+ *           manifests that an earlier version stored have no row before somebody asks
  *
  * `public_at`: when upstream last gave something of the repository to somebody without credentials.
  */
 const MISSES_AND_REFERRERS = `
 ALTER TABLE repositories ADD COLUMN public_at INTEGER;
 CREATE TABLE misses (
-  upstream TEXT NOT NULL, repository TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, platform TEXT,
+  upstream TEXT NOT NULL, repository TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, platform TEXT NOT NULL,
   reason TEXT NOT NULL, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
-  PRIMARY KEY (upstream, repository, reference)
+  PRIMARY KEY (upstream, repository, reference, kind, platform)
 ) WITHOUT ROWID;
 CREATE INDEX misses_by_last ON misses (last_at);
 CREATE TABLE subjects (digest TEXT PRIMARY KEY, subject TEXT NOT NULL) WITHOUT ROWID;

@@ -24,12 +24,14 @@ export interface TokenServer extends PersonaServer {
 export interface TokenServerOptions {
   /** who may have tokens; everybody where it is left out */
   login?: { username: string; password: string };
-  /** others who may */
-  logins?: { username: string; password: string }[];
   /** which repositories strangers get a token for, too */
   isPublic?: (repository: string) => boolean;
   /** strangers are given a token for the others as well, as at the Hub; it opens nothing */
   isGenerous?: boolean;
+  /** others who may */
+  logins?: { username: string; password: string }[];
+  /** whether who shows nothing may have tokens although there are logins */
+  letsStrangersIn?: boolean;
   refreshToken?: string;
   tls?: TlsOptions;
 }
@@ -45,6 +47,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     }),
   );
   const isOpen = logins.size === 0;
+  if (isOpen || options.letsStrangersIn) logins.set('', 'anonymous');
   const plain = (asked: Asked): Answer => {
     const { method, headers, query, form } = asked;
     if (headers.authorization !== undefined) shown.push(headers.authorization);
@@ -66,7 +69,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
     issued.push(token);
     holders.set(token, logins.get(headers.authorization ?? '') ?? 'anonymous');
-    valid.set(token, isStranger && !isForAll ? '' : scope);
+    valid.set(token, isStranger && !isForAll && !options.letsStrangersIn ? '' : scope);
     const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
     if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
     return {
