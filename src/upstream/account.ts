@@ -74,6 +74,7 @@ export class Account {
     return this.#name;
   }
 
+  /** whether its source was found to hold no login: then it is no account */
   get isAbsent(): boolean {
     return this.#options.now() < this.#absentUntilMs;
   }
@@ -111,11 +112,11 @@ export class Account {
    */
   async show<T>(ask: () => Promise<T>): Promise<T> {
     if (this.#isAccepted) return await ask();
-    if (this.#showing) {
-      await this.#showing;
-      if (this.rejection) throw this.rejection;
-      return await ask();
-    }
+    const others = this.#showing;
+    if (others) await others;
+    // Whoever was chosen before it was refused comes too late; whoever goes ahead after the rest does not.
+    if (this.rejection && !this.rejected.isProbing) throw this.rejection;
+    if (others) return await ask();
     const asked = ask();
     const settle = (isAccepted: boolean) => (): void => {
       this.#isAccepted = isAccepted;

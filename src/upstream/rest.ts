@@ -39,6 +39,11 @@ export class Rest {
     return Math.max(0, this.#untilMs - this.#options.now());
   }
 
+  /** whether one has gone ahead, and the others wait for its answer */
+  get isProbing(): boolean {
+    return this.#isProbing && this.leftMs > 0;
+  }
+
   /** Asks to go ahead. @returns 0 where that makes sense now, else the ms until it does */
   enter(): number {
     const { leftMs } = this;

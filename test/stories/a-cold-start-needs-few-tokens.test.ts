@@ -19,7 +19,7 @@ async function start(t: Test, credentials: { kind: 'password'; username: string;
   const tokens = await startTokenServer(t, credentials.length > 0 ? { login } : {});
   registry.act(tokened(tokens));
   const upstream = {
-    ...{ at: registry, realms: [tokens.host], credentials, connections: 64, tagTtlMs: 0 },
+    ...{ at: registry, realms: [tokens.host], credentials, private: ['*'], connections: 64, tagTtlMs: 0 },
     timeouts: { confirmMs: 300 },
   };
   const mirror = await startMirror(t, { upstreams: { 'registry.test': upstream } });

@@ -18,7 +18,14 @@ async function start(t: Test, options: TokenServerOptions, credentials: ReturnTy
   for (const repository of repositories) registry.push(repository, image, 'latest');
   const tokens = await startTokenServer(t, options);
   registry.act(tokened(tokens));
-  const upstream = { at: registry, realms: [tokens.host], credentials, retries: 0, tagTtlMs: 0 };
+  const upstream = {
+    at: registry,
+    realms: [tokens.host],
+    credentials,
+    private: ['*'],
+    retries: 0,
+    tagTtlMs: 0,
+  };
   const mirror = await startMirror(t, { upstreams: { 'registry.test': upstream } });
   const shown = ({ username, password }: typeof anna): number => {
     const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;

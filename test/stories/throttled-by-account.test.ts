@@ -18,7 +18,7 @@ async function start(t: Test, meter: Omit<Meter, 'pulled'>, settings: { tagTtlMs
   const metering: Meter = { ...meter, pulled: [] };
   registry.act(tokened(tokens), metered(tokens, metering));
   const credentials = logins.map((login) => ({ kind: 'password' as const, ...login }));
-  const upstream = { at: registry, realms: [tokens.host], credentials, ...settings };
+  const upstream = { at: registry, realms: [tokens.host], credentials, private: ['*'], ...settings };
   const mirror = await startMirror(t, { upstreams: { 'registry.test': upstream } });
   return { registry, tokens, meter: metering, mirror };
 }

@@ -17,7 +17,7 @@ async function start(t: Test, tagTtlMs = 0) {
   const tokens = await startTokenServer(t, { logins });
   registry.act(tokened(tokens));
   const credentials = logins.map((login) => ({ kind: 'password' as const, ...login }));
-  const upstream = { at: registry, realms: [tokens.host], credentials, tagTtlMs };
+  const upstream = { at: registry, realms: [tokens.host], credentials, private: ['*'], tagTtlMs };
   const mirror = await startMirror(t, { upstreams: { 'registry.test': upstream } });
   return { registry, tokens, mirror };
 }

@@ -161,3 +161,30 @@ t.test('access that is refused in one repository is no rest', async (t) => {
   say({});
   t.ok(await upstream.manifest('team/other' as Repository, reference));
 });
+
+t.test('a login that was refused is tried again after its rest, by one, and serves again', async (t) => {
+  const state = { isRight: false };
+  const tokens = await serve(t, (_, response) =>
+    state.isRight ? response.end('{"token":"x"}') : response.writeHead(401).end(),
+  );
+  const challenge = `Bearer realm="${tokens.url}token",service="registry"`;
+  const { url } = await serve(t, ({ headers }, response) =>
+    headers.authorization
+      ? response.writeHead(200, { 'content-type': OCI_MANIFEST }).end(body)
+      : response.writeHead(401, { 'www-authenticate': challenge }).end(),
+  );
+  const clock = { nowMs: 1e12 };
+  const options = { realms: [tokens.url.host], credentials: [login('anna')], retries: 0, random: () => 0 };
+  const { upstream } = connect(t, url, { ...options, now: () => clock.nowMs });
+  const names = ['a', 'b', 'c', 'd'].map((name) => `team/${name}` as Repository);
+  const pullAll = () => Promise.allSettled(names.map((name) => upstream.manifest(name, reference)));
+  for (const asked of [1, 1, 2, 2]) {
+    for (const { status } of await pullAll()) t.equal(status, 'rejected');
+    t.equal(tokens.seen.length, asked);
+    if (asked === 1) clock.nowMs += 5_000;
+  }
+  state.isRight = true;
+  clock.nowMs += 20_000;
+  t.ok(await upstream.manifest('team/a' as Repository, reference));
+  for (const { status } of await pullAll()) t.equal(status, 'fulfilled');
+});
