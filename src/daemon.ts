@@ -114,6 +114,7 @@ interface Parts extends Foundation {
   table: Upstreams['table'];
   reloader: Reloader;
   blobs: Blobs;
+  manifests: Manifests;
   registry: RegistryServer;
   admin: Server;
   control: Server;
@@ -167,8 +168,9 @@ function assemble(foundation: Foundation): Parts {
   };
   const admin = createAdminServer(services);
   const control = createControlServer(services);
-  const { blobs } = mirror;
-  return { ...foundation, upstreams, table, reloader, blobs, registry, admin, control, status, stop };
+  const { blobs, manifests } = mirror;
+  const served = { blobs, manifests, registry, admin, control };
+  return { ...foundation, ...served, upstreams, table, reloader, status, stop };
 }
 
 /**
@@ -176,12 +178,12 @@ function assemble(foundation: Foundation): Parts {
  * began before can come back to it.
  */
 async function closeAll(parts: Parts, deadline: AbortSignal, background?: Promise<void>): Promise<void> {
-  const { registry, admin, control, opened, upstreams, stop, log } = parts;
+  const { registry, manifests, admin, control, opened, upstreams, stop, log } = parts;
   stop.abort();
   await Promise.all([drain(registry.server, deadline), opened.fills.close(deadline)]);
   await Promise.all([admin, control].map((server) => drain(server, AbortSignal.abort())));
   await upstreams.close();
-  const settled = Promise.all([registry.settled(), background]);
+  const settled = Promise.all([registry.settled(), manifests.settled(), background]);
   const giveUp = new AbortController();
   const late = wait(SETTLE_DEADLINE_MS, 'late', { signal: giveUp.signal }).catch(() => 'in time');
   if ((await Promise.race([settled, late])) === 'late') {

@@ -71,6 +71,11 @@ export class Manifests {
     }
   }
 
+  /** Resolves when what goes on behind the answers has ended. */
+  async settled(): Promise<void> {
+    await this.#tags.settled();
+  }
+
   async #getByDigest(place: Place, digest: Digest, wantsBody: boolean): Promise<ServedManifest> {
     try {
       const answer = await this.#byDigest.get(place, digest, wantsBody);

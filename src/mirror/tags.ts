@@ -81,6 +81,11 @@ export class Tags {
     return await this.#asking.fallBack(place, tag);
   }
 
+  /** Resolves when nothing is confirmed behind any more of what is now. */
+  async settled(): Promise<void> {
+    await this.#behind.settled();
+  }
+
   async #offline(place: Place, tag: Tag): Promise<Resolution> {
     const last = await this.#asking.lastServable(place, tag);
     if (!last) throw offlineUnknown(nameOf(place, { kind: 'tag', tag }), 'MANIFEST_UNKNOWN');

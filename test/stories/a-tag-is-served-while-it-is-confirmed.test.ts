@@ -132,6 +132,21 @@ t.test('a tag that is only looked at is fetched by nobody', async (t) => {
   t.equal(registry.count('GET'), 1);
 });
 
+t.test('hubcap stops while a tag is confirmed behind', async (t) => {
+  const { clock, registry, mirror } = await start(t, { staleWhileRevalidateMs: BEHIND_MS });
+  const never = makeGate();
+  t.teardown(never.open);
+  registry.act(silent(never.opened));
+  clock.pass(TTL_MS);
+  t.equal((await mirror.manifest(latest)).status, 200);
+  await until('upstream is asked', () => registry.count('HEAD') === 1);
+  await mirror.close();
+  t.notOk(
+    mirror.logs.some((line) => /behind|database|does not end/.test(line)),
+    'nothing is said of it',
+  );
+});
+
 t.test('a refusal found behind is told to the next one', async (t) => {
   const { clock, registry, mirror } = await start(t, { staleWhileRevalidateMs: BEHIND_MS });
   registry.act(failing(403));

@@ -83,6 +83,27 @@ for (const isGenerous of [false, true]) {
   });
 }
 
+t.test(
+  'lists of a private repository are refused, and lists of repositories leave out what is',
+  async (t) => {
+    const { mirror, restarted } = await start(t);
+    const lists = (name: string) => [
+      `/v2/${name}/tags/list`,
+      `/v2/${name}/referrers/${image.manifest.digest}`,
+    ];
+    for (const path of lists('team/private')) t.equal((await mirror.get(path)).status, 403, path);
+    for (const name of ['team/public', 'team/listed']) {
+      for (const path of [...paths(name), ...lists(name)])
+        t.equal((await mirror.manifest(path)).status, 200, path);
+    }
+    await mirror.settled();
+    const next = await restarted({ private: [] });
+    const catalog = JSON.parse((await next.get('/v2/_catalog')).body.toString());
+    t.match(catalog.repositories, [/team\/public$/]);
+    for (const path of lists('team/listed')) t.equal((await next.get(path)).status, 403, path);
+  },
+);
+
 t.test('one question for all who ask about a repository', async (t) => {
   const { registry, guard, mirror } = await start(t);
   const gate = makeGate();
