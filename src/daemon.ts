@@ -16,6 +16,7 @@ import { Listings } from './mirror/listings.ts';
 import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Permission } from './mirror/permission.ts';
+import { Visibility } from './mirror/visibility.ts';
 import { type DiskHealth, observeOffline, observeRequests, observeStore, restsOf } from './observers.ts';
 import { Reloader } from './reload.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
@@ -39,26 +40,32 @@ export interface Daemon {
   close(atOnce: AbortSignal): Promise<void>;
 }
 
+export interface DaemonOptions {
+  /** the clock, ms since the epoch */
+  now?: (() => number) | undefined;
+  /** reads the sources of the configuration again */
+  load?: (() => Config) | undefined;
+}
+
 /** After upstreams are closed, what still runs ends at once; this bounds a fault of our own. */
 const SETTLE_DEADLINE_MS = 5_000;
 
 /**
  * Builds and starts a daemon. Upstreams are not contacted: it starts when all of them are down.
- * @param load reads the sources of the configuration again
  * @throws StartError and what opening the data directory throws; nothing is left behind then
  */
 export async function startDaemon(
   config: Config,
   log: Logger,
   version: string,
-  load: () => Config = () => config,
+  { now = Date.now, load = () => config }: DaemonOptions = {},
 ): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
   const observer = observeStore(metrics, log, health);
-  const opened = await openDataDirectory({ ...config.storage, observer, now: Date.now });
+  const opened = await openDataDirectory({ ...config.storage, observer, now });
   const offline = new OfflineSwitch(config.offline, observeOffline(log));
-  const parts = assemble({ config, load, log, version, metrics, health, opened, offline });
+  const parts = assemble({ config, load, log, version, metrics, health, opened, offline, now });
   const { registry, admin, control, stop, reloader } = parts;
   try {
     await listenOn(registry.server, config.listen, 'listen');
@@ -89,6 +96,7 @@ interface Foundation {
   metrics: Metrics;
   health: DiskHealth;
   opened: DataDirectory;
+  now: () => number;
   offline: OfflineSwitch;
 }
 
@@ -106,13 +114,12 @@ interface Parts extends Foundation {
 }
 
 function assemble(foundation: Foundation): Parts {
-  const { config, log, version, metrics, health, opened, offline } = foundation;
-  const now = Date.now;
+  const { config, log, version, metrics, health, opened, offline, now } = foundation;
   const upstreams = new Upstreams(config, { metrics, log, offline, now });
   const { table } = upstreams;
   metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(opened, offline, now);
+  const mirror = makeMirror(opened, offline, log, now);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -228,14 +235,18 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
 function makeMirror(
   { store, fills, catalog }: DataDirectory,
   { isOffline }: OfflineSwitch,
+  log: Logger,
   now: () => number,
 ) {
-  const permission = new Permission(catalog, now);
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
   const cache = new ManifestCache(store, catalog);
+  const failedBehind = (reference: string, error: unknown): void =>
+    log.warn({ reference, error }, 'a tag could not be confirmed behind');
   return {
-    manifests: new Manifests({ catalog, cache, permission, isOffline, now }),
-    blobs: new Blobs({ store, fills, permission, isOffline, now }),
-    listings: new Listings({ catalog, isOffline, now }),
+    manifests: new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind }),
+    blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
+    listings: new Listings({ catalog, visibility, isOffline, now }),
   };
 }
 

@@ -100,14 +100,6 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
   };
 }
 
-/** Said whenever it is turned while hubcap runs. */
-export function observeOffline(log: Logger): (isOffline: boolean) => void {
-  return (isOffline) => {
-    if (isOffline) log.warn('offline: nobody is asked, what is known is served whatever its age');
-    else log.info('online again: upstreams are asked');
-  };
-}
-
 /** No endpoint gave an answer that a registry gives. */
 const OUTAGES: ReadonlySet<FailureReason> = new Set([
   'dns',
@@ -132,6 +124,14 @@ export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number):
     for (const { untilMs, ...labels } of rests)
       if (untilMs !== undefined) yield { upstream, ...labels, seconds: Math.max(0, untilMs - nowMs) / 1000 };
   }
+}
+
+/** Said whenever it is turned while hubcap runs. */
+export function observeOffline(log: Logger): (isOffline: boolean) => void {
+  return (isOffline) => {
+    if (isOffline) log.warn('offline: nobody is asked, what is known is served whatever its age');
+    else log.info('online again: upstreams are asked');
+  };
 }
 
 /** One line and one count per request. */

@@ -11,6 +11,9 @@ export type Outcome =
   | 'denied'
   | 'error';
 
+/** Why something is served that upstream has not confirmed: it could not say, or no longer has it. */
+export type Doubt = 'unconfirmed' | 'kept';
+
 /** What the outcome of a request is counted under. */
 export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'base' | 'other';
 
@@ -28,10 +31,14 @@ const CACHE_STATUS: Record<Outcome, string> = {
 
 /**
  * @param upstreamStatus what upstream answered, where it did and that matters (a stale answer)
+ * @param overdueMs how long the time of a hit is over, where upstream is asked behind
  * @returns the value of `Cache-Status`
  */
-export function cacheStatus(outcome: Outcome, upstreamStatus?: number): string {
+export function cacheStatus(outcome: Outcome, upstreamStatus?: number, overdueMs?: number): string {
   const value = CACHE_STATUS[outcome];
+  if (outcome === 'hit' && overdueMs !== undefined) {
+    return `${value}; ttl=${-Math.ceil(overdueMs / 1000)}; detail=revalidating`;
+  }
   return outcome === 'stale' && upstreamStatus !== undefined
     ? `${value}; fwd-status=${upstreamStatus}`
     : value;

@@ -48,6 +48,21 @@ export interface Status {
   }[];
 }
 
+/** One of the accounts that an upstream is asked with. */
+export interface AccountStatus {
+  account: string;
+  /** pulls in a window, and how many of them are left, as upstream last said */
+  limit: number | undefined;
+  remaining: number | undefined;
+  windowS: number | undefined;
+  /** whom upstream counts: an address, or an account */
+  source: string | undefined;
+  /** until when nothing is pulled with it: its limit was met */
+  restingUntil: string | undefined;
+  /** until when its login is not tried again: upstream refuses it, or it cannot be had */
+  rejectedUntil: string | undefined;
+}
+
 export interface ConfigurationStatus {
   loadedAt: string;
   /** keys that were changed and hold after a restart */
@@ -70,21 +85,6 @@ export interface OfflineState {
   isOffline: boolean;
   /** whether it was the other way before */
   isChanged: boolean;
-}
-
-/** One of the accounts that an upstream is asked with. */
-export interface AccountStatus {
-  account: string;
-  /** pulls in a window, and how many of them are left, as upstream last said */
-  limit: number | undefined;
-  remaining: number | undefined;
-  windowS: number | undefined;
-  /** whom upstream counts: an address, or an account */
-  source: string | undefined;
-  /** until when nothing is pulled with it: its limit was met */
-  restingUntil: string | undefined;
-  /** until when its login is not tried again: upstream refuses it, or it cannot be had */
-  rejectedUntil: string | undefined;
 }
 
 export interface PlatformStatus {

@@ -89,7 +89,7 @@ async function run(config: Config, load: () => Config, version: string): Promise
   const hangUps = listenForHangUps();
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(config, log, version, load);
+    daemon = await startDaemon(config, log, version, { load });
   } catch (error) {
     throw await explainStart(error, config);
   }

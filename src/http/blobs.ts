@@ -2,9 +2,9 @@
 import type { Blobs, OpenBlob } from '../mirror/blobs.ts';
 import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
 import { RegistryError } from '../oci/registry-error.ts';
-import { cacheStatus, type Outcome } from '../outcome.ts';
+import { cacheStatus, type Doubt, type Outcome } from '../outcome.ts';
 import type { BufferPool } from './buffers.ts';
-import { type Exchange, matchesEtag, sendHead } from './exchange.ts';
+import { type Exchange, matchesEtag, sendHead, warningOf } from './exchange.ts';
 import { type Part, parseRange, resolveRange, type WantedRange } from './range.ts';
 import type { Route } from './route.ts';
 import { sendBlob } from './send-blob.ts';
@@ -49,9 +49,9 @@ async function answerWithoutBody(
   blobs: Blobs,
   etag: string,
 ): Promise<void> {
-  const { outcome, size } = await blobs.head(route);
+  const { outcome, size, doubt } = await blobs.head(route);
   exchange.record.outcome = outcome;
-  const headers = headersOf(route, outcome);
+  const headers = headersOf(route, outcome, doubt);
   if (matchesEtag(exchange.request, etag)) {
     sendHead(exchange, 304, headers);
   } else {
@@ -64,12 +64,12 @@ async function answerWithoutBody(
 async function send(
   exchange: Exchange,
   route: BlobRoute,
-  { outcome, source, reader, aim }: OpenBlob,
+  { outcome, doubt, source, reader, aim }: OpenBlob,
   wanted: WantedRange,
   { buffers }: BlobServices,
 ): Promise<void> {
   const { response, record } = exchange;
-  const headers = headersOf(route, outcome);
+  const headers = headersOf(route, outcome, doubt);
   const { size } = reader;
   // The head of an empty answer is all of it: what claims to be empty must be proven before.
   if (size === 0) await reader.read(Buffer.alloc(1), 0);
@@ -99,14 +99,20 @@ function partOf(wanted: WantedRange, size: number | undefined): { start: number;
   return part;
 }
 
-function headersOf({ digest, ns }: BlobRoute, outcome: Outcome): Record<string, string | number> {
+function headersOf(
+  { digest, ns }: BlobRoute,
+  outcome: Outcome,
+  doubt: Doubt | undefined,
+): Record<string, string | number> {
+  const warning = warningOf(doubt, false);
   return {
     'content-type': 'application/octet-stream',
     'docker-content-digest': digest,
     etag: `"${digest}"`,
     'accept-ranges': 'bytes',
     'cache-control': 'max-age=31536000, immutable',
-    'cache-status': cacheStatus(outcome),
+    'cache-status': cacheStatus(outcome, doubt === 'kept' ? 404 : undefined),
+    ...(warning !== undefined && { warning }),
     ...(ns !== undefined && { 'oci-namespace': ns }),
   };
 }

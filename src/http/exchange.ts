@@ -1,6 +1,6 @@
 /** Owns one request and its answer, and what is logged and counted of it at its end. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Outcome, RequestKind } from '../outcome.ts';
+import type { Doubt, Outcome, RequestKind } from '../outcome.ts';
 
 /** Filled in while a request is answered; read once, when it has ended. */
 export interface RequestRecord {
@@ -58,6 +58,13 @@ export function sendHead(
   response.writeHead(status, { ...COMMON_HEADERS, ...headers });
   record.firstByteAt = performance.now();
   response.socket?.setTimeout(idleMs);
+}
+
+/** @returns the `Warning` (RFC 7234 §5.5) for what is served although upstream did not confirm it, where there is one */
+export function warningOf(doubt: Doubt | undefined, isByTag: boolean): string | undefined {
+  if (doubt === 'kept') return '299 - "upstream no longer has this; hubcap serves it as last seen"';
+  if (doubt === undefined || !isByTag) return undefined;
+  return '299 - "hubcap could not confirm this tag with its upstream; it is served as last seen"';
 }
 
 /** @returns whether the client has this content already (RFC 9110 §13.1.2) */

@@ -5,7 +5,7 @@ import type { ServedManifest } from '../mirror/served-manifest.ts';
 import { acceptsIndex } from '../oci/media-types.ts';
 import { referenceText } from '../oci/reference.ts';
 import { cacheStatus } from '../outcome.ts';
-import { type Exchange, matchesEtag, sendHead } from './exchange.ts';
+import { type Exchange, matchesEtag, sendHead, warningOf } from './exchange.ts';
 import type { Route } from './route.ts';
 
 type ManifestRoute = Extract<Route<MirroredUpstream>, { kind: 'manifest' }>;
@@ -55,18 +55,16 @@ function headersOf(
   ns: string | undefined,
   isByTag: boolean,
 ): Record<string, string | number> {
-  const { outcome, digest, ageMs, upstreamStatus } = manifest;
+  const { outcome, digest, ageMs, upstreamStatus, overdueMs, doubt } = manifest;
   const headers: Record<string, string | number> = {
     'docker-content-digest': digest,
     etag,
-    'cache-status': cacheStatus(outcome, upstreamStatus),
+    'cache-status': cacheStatus(outcome, upstreamStatus, overdueMs),
     age: Math.floor(ageMs / 1000),
     vary: 'accept',
   };
   if (ns !== undefined) headers['oci-namespace'] = ns;
-  if (outcome === 'stale' && isByTag) {
-    headers.warning =
-      '299 - "hubcap could not confirm this tag with its upstream; it is served as last seen"';
-  }
+  const warning = warningOf(doubt, isByTag);
+  if (warning !== undefined) headers.warning = warning;
   return headers;
 }

@@ -15,6 +15,7 @@ export interface ArrivingBlobsOptions {
   fills: Fills;
   proofs: BlobProofs;
   isOffline: () => boolean;
+  now: () => number;
 }
 
 /** Parts that are fetched beside downloads at a time, of one upstream: whole downloads need connections too. */
@@ -46,8 +47,9 @@ export class ArrivingBlobs {
   }
 
   async #begin(question: BlobQuestion): Promise<OpenBlob | undefined> {
-    const { fills, proofs } = this.#options;
+    const { fills, proofs, now } = this.#options;
     const { upstream, repository, digest } = question;
+    const askedAtMs = now();
     proofs.refuseAbsent(question);
     const start = await fills.begin({
       digest,
@@ -56,7 +58,7 @@ export class ArrivingBlobs {
       isAboutRepository: (error) => error instanceof UpstreamError && error.reason === 'denied',
     });
     if (start.kind === 'absent') throw proofs.absent(question);
-    return start.kind === 'stored' ? undefined : await this.#tail(question, start);
+    return start.kind === 'stored' ? undefined : await this.#tail(question, start, askedAtMs);
   }
 
   /**
@@ -100,6 +102,7 @@ export class ArrivingBlobs {
   async #tail(
     question: BlobQuestion,
     start: Exclude<FillStart, { kind: 'stored' | 'absent' }> & { joined: boolean },
+    askedAtMs: number,
   ): Promise<OpenBlob> {
     const { proofs } = this.#options;
     const download = start.kind === 'fill' ? start.fill : start.passage;
@@ -107,7 +110,8 @@ export class ArrivingBlobs {
     const reader = this.#readAhead(question, download, start.kind === 'fill');
     try {
       // Joining another repository's download is no proof for this one.
-      const isProven = proofs.holds(question) || (await proofs.prove(question)) !== 'named';
+      const isHeld = proofs.state(question, askedAtMs) === 'held';
+      const isProven = isHeld || typeof (await proofs.prove(question, true)) === 'object';
       if (isProven && start.kind === 'fill') this.#takePart(question, start);
       await untilProvenIfSmall(reader);
     } catch (error) {
@@ -125,7 +129,7 @@ export class ArrivingBlobs {
     const { upstream, repository } = question;
     sources.add({ upstream: upstream.host, repository }, this.#opener(question));
     const noted = ended.then((result) => {
-      if (result === 'stored') this.#options.proofs.grant(question); // now it can be noted: the content is there
+      if (result === 'stored') this.#options.proofs.note(question);
     });
     noted.catch(() => undefined); // unnoted, it is asked for again after a restart
   }

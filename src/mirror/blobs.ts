@@ -1,7 +1,7 @@
 /** Owns how a blob is obtained: from the store, from a running fill, by a new fill, or past the store. */
 import type { Digest } from '../oci/digest.ts';
 import { offlineUnknown } from '../oci/registry-error.ts';
-import type { Outcome } from '../outcome.ts';
+import type { Doubt, Outcome } from '../outcome.ts';
 import type { BlobReader } from '../store/blob-reader.ts';
 import type { DiskStore } from '../store/disk-store.ts';
 import { StorageError } from '../store/errors.ts';
@@ -10,8 +10,9 @@ import type { ContentPart } from './ahead-reader.ts';
 import { ArrivingBlobs } from './arriving-blobs.ts';
 import { BlobProofs } from './blob-proofs.ts';
 import { toRegistryError } from './failures.ts';
-import type { Permission } from './permission.ts';
+import type { Grant, Permission } from './permission.ts';
 import { keyOf, type Place } from './place.ts';
+import type { Visibility } from './visibility.ts';
 
 export interface BlobQuestion extends Place {
   digest: Digest;
@@ -21,6 +22,8 @@ export interface OpenBlob {
   outcome: Outcome;
   /** where the bytes come from, for counting */
   source: 'store' | 'fill' | 'bypass';
+  /** why upstream's word is missing, where it is served without */
+  doubt?: Doubt | undefined;
   /** must be closed */
   reader: BlobReader;
   /** to be told which part will be read, before it is: what is far ahead of a download is then fetched by itself */
@@ -29,10 +32,18 @@ export interface OpenBlob {
   ended?: Promise<unknown>;
 }
 
+export interface BlobHead {
+  outcome: Outcome;
+  /** bytes, undefined where upstream did not say */
+  size: number | undefined;
+  doubt?: Doubt;
+}
+
 export interface BlobsOptions {
   store: DiskStore;
   fills: Fills;
   permission: Permission;
+  visibility: Visibility;
   isOffline: () => boolean;
   now: () => number;
 }
@@ -46,11 +57,20 @@ export class Blobs {
     const { fills, permission, isOffline, now } = options;
     this.#options = options;
     this.#proofs = new BlobProofs(permission, now);
-    this.#arriving = new ArrivingBlobs({ fills, proofs: this.#proofs, isOffline });
+    this.#arriving = new ArrivingBlobs({ fills, proofs: this.#proofs, isOffline, now });
   }
 
   /** @throws RegistryError */
   async open(question: BlobQuestion): Promise<OpenBlob> {
+    await this.#look(question);
+    return await this.resume(question);
+  }
+
+  /**
+   * As `open`, for nobody: no client reads what it opens, so it does not matter whether the repository is for everybody.
+   * @throws RegistryError
+   */
+  async resume(question: BlobQuestion): Promise<OpenBlob> {
     try {
       return await this.#open(question);
     } catch (error) {
@@ -62,36 +82,45 @@ export class Blobs {
    * What HEAD asks: whether the repository holds the blob, and its size. Nothing is downloaded.
    * @throws RegistryError
    */
-  async head(question: BlobQuestion): Promise<{ outcome: Outcome; size: number | undefined }> {
-    const { store, isOffline } = this.#options;
+  async head(question: BlobQuestion): Promise<BlobHead> {
+    await this.#look(question);
     try {
-      const size = store.sizeOf(question.digest);
-      if (size !== undefined && this.#proofs.holds(question)) return { outcome: 'hit', size };
-      if (isOffline()) return { outcome: 'hit', size: this.#offline(question, size) };
-      const proof = await this.#proofs.prove(question);
-      return proof === 'named'
-        ? { outcome: 'stale', size }
-        : { outcome: size === undefined ? 'miss' : 'hit', size: size ?? proof.size };
+      return await this.#head(question);
     } catch (error) {
       throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
     }
   }
 
+  async #look(question: BlobQuestion): Promise<void> {
+    const { visibility } = this.#options;
+    if (visibility.isOpen(question)) return;
+    await visibility.check(question, { kind: 'blob', path: `blobs/${question.digest}` });
+  }
+
+  async #head(question: BlobQuestion): Promise<BlobHead> {
+    const { store, isOffline } = this.#options;
+    const size = store.sizeOf(question.digest);
+    const state = this.#proofs.state(question);
+    if (size !== undefined && state === 'held') return { outcome: 'hit', size };
+    if (isOffline()) return { outcome: 'hit', size: this.#offline(question, size, state) };
+    const proof = await this.#proofs.prove(question, size !== undefined);
+    if (typeof proof === 'string') return { outcome: 'stale', size, doubt: proof };
+    return { outcome: size === undefined ? 'miss' : 'hit', size: size ?? proof.size };
+  }
+
   async #open(question: BlobQuestion): Promise<OpenBlob> {
     const { store, isOffline } = this.#options;
     const { digest } = question;
-    let isHeld = this.#proofs.holds(question);
-    let outcome: Outcome = 'hit';
-    if (isOffline()) {
-      this.#offline(question, store.sizeOf(digest));
-      isHeld = true;
+    const state = this.#proofs.state(question);
+    const size = store.sizeOf(digest);
+    let doubt: Doubt | undefined;
+    if (isOffline()) this.#offline(question, size, state);
+    else if (size !== undefined && state !== 'held') {
+      const proof = await this.#proofs.prove(question, true);
+      doubt = typeof proof === 'string' ? proof : undefined;
     }
-    if (!isHeld && store.sizeOf(digest) !== undefined) {
-      outcome = (await this.#proofs.prove(question)) === 'named' ? 'stale' : 'hit';
-      isHeld = true;
-    }
-    const reader = isHeld ? await this.#openStored(question) : undefined;
-    if (reader) return { outcome, source: 'store', reader };
+    const reader = state === 'held' || size !== undefined ? await this.#openStored(question) : undefined;
+    if (reader) return { outcome: doubt ? 'stale' : 'hit', doubt, source: 'store', reader };
     if (isOffline()) throw offlineUnknown(keyOf(question, digest), 'BLOB_UNKNOWN');
     // Stored meanwhile: what was looked at first is looked at again.
     return (await this.#arriving.open(question)) ?? (await this.#open(question));
@@ -110,8 +139,8 @@ export class Blobs {
     }
   }
 
-  #offline(question: BlobQuestion, size: number | undefined): number {
-    if (size !== undefined && (this.#proofs.holds(question) || this.#proofs.isNamed(question))) return size;
+  #offline(question: BlobQuestion, size: number | undefined, state: Grant): number {
+    if (size !== undefined && (state !== 'none' || this.#proofs.isNamed(question))) return size;
     throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
   }
 }

@@ -12,6 +12,7 @@ import { UpstreamError } from '../upstream/errors.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import type { MirroredUpstream } from './mirrored-upstream.ts';
+import type { Visibility } from './visibility.ts';
 
 export interface ListingPlace {
   upstream: MirroredUpstream;
@@ -28,6 +29,7 @@ export interface Listing {
 
 export interface ListingsOptions {
   catalog: Catalog;
+  visibility: Visibility;
   isOffline: () => boolean;
   now: () => number;
 }

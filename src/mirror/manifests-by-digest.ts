@@ -8,13 +8,14 @@ import {
   RegistryError,
   unavailable,
 } from '../oci/registry-error.ts';
-import type { Outcome } from '../outcome.ts';
+import type { Doubt, Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
+import { UpstreamError } from '../upstream/errors.ts';
 import type { Absences } from './absences.ts';
 import { cannotSay, upstreamStatusOf } from './failures.ts';
 import type { ManifestCache, StoredManifest } from './manifest-cache.ts';
 import type { Permission } from './permission.ts';
-import { keyOf, nameOf, type Place, repositoryOf } from './place.ts';
+import { keyOf, nameOf, type Place } from './place.ts';
 import { type ServedManifest, served } from './served-manifest.ts';
 
 export interface ManifestsByDigestOptions {
@@ -22,6 +23,8 @@ export interface ManifestsByDigestOptions {
   permission: Permission;
   absences: Absences;
   isOffline: () => boolean;
+  /** told when upstream does not have any more what it had */
+  revoked: (place: Place, digest: Digest) => void;
 }
 
 export interface FetchedContent {
@@ -46,13 +49,13 @@ export class ManifestsByDigest {
    */
   async get(place: Place, digest: Digest, wantsBody: boolean): Promise<ServedManifest> {
     const { cache, permission, absences, isOffline } = this.#options;
-    const { upstream, repository } = place;
-    const isHeld = permission.holds(upstream.host, repository, digest);
+    const grant = permission.state(place, digest);
     const stored = cache.hot(digest) ?? (await cache.get(digest));
-    if (stored && isHeld) return served(stored, 'hit');
+    if (stored && grant === 'held') return served(stored, 'hit');
     if (isOffline()) return this.#offline(place, digest, stored);
+    if (stored && (grant === 'unconfirmed' || grant === 'kept')) return doubtful(stored, grant);
     absences.check(keyOf(place, digest));
-    if (stored) return await this.#proven(place, stored);
+    if (stored) return await this.#proven(place, stored, grant !== 'none');
     if (!wantsBody) return await this.#head(place, digest);
     const { manifest, outcome } = await this.fetch(place, digest);
     return served(manifest, outcome);
@@ -60,45 +63,60 @@ export class ManifestsByDigest {
 
   /**
    * One download for all who ask, repeated once where it brought something else.
+   * @param isBackground whether nobody waits for it: then the reserve of a pull limit is not spent
    * @throws RegistryError, UpstreamError
    */
-  async fetch(place: Place, digest: Digest): Promise<FetchedContent> {
-    const { result, joined } = this.#fetching.run(keyOf(place, digest), () => this.#download(place, digest));
-    const fetched = await result;
-    return joined ? { ...fetched, outcome: 'coalesced' } : fetched;
+  async fetch(place: Place, digest: Digest, isBackground = false): Promise<FetchedContent> {
+    const work = (): Promise<FetchedContent> => this.#download(place, digest, isBackground);
+    const { result, joined } = this.#fetching.run(keyOf(place, digest), work);
+    try {
+      const fetched = await result;
+      return joined ? { ...fetched, outcome: 'coalesced' } : fetched;
+    } catch (error) {
+      // Who joined a download that nobody waits for is refused only what clients are refused.
+      const isRefusal = error instanceof UpstreamError && error.reason === 'throttled';
+      if (!joined || isBackground || !isRefusal) throw error;
+      return await this.#fetching.run(keyOf(place, digest), work).result;
+    }
   }
 
   /** @returns whether it can be served now without asking anyone */
   async isServable(place: Place, digest: Digest): Promise<boolean> {
     const { cache, permission } = this.#options;
-    const isHeld = permission.holds(place.upstream.host, place.repository, digest);
-    return isHeld && (await cache.get(digest)) !== undefined;
+    if (permission.state(place, digest) === 'none') return false;
+    return (cache.hot(digest) ?? (await cache.get(digest))) !== undefined;
   }
 
   #offline(place: Place, digest: Digest, stored: StoredManifest | undefined): ServedManifest {
-    const isNamed = this.#options.permission.isNamed(repositoryOf(place), digest);
+    const isNamed = this.#options.permission.isNamed(place, digest);
     if (stored && isNamed) return served(stored, 'hit');
     throw offlineUnknown(nameOf(place, { kind: 'digest', digest }), 'MANIFEST_UNKNOWN');
   }
 
-  /** The bytes are here by way of another repository: upstream must say that this one holds them too. */
-  async #proven(place: Place, stored: StoredManifest): Promise<ServedManifest> {
+  /**
+   * The bytes are here by way of another repository, or upstream's word is old: it must say that this one holds them.
+   * @param wasHeld whether it has said so before
+   */
+  async #proven(place: Place, stored: StoredManifest, wasHeld: boolean): Promise<ServedManifest> {
     const { permission } = this.#options;
     const { upstream, repository } = place;
     const { digest } = stored;
     const reference: Reference = { kind: 'digest', digest };
     const prove = async (): Promise<boolean> => {
       const head = await upstream.client.headManifest(repository, reference, upstream.confirmMs);
-      if (head) permission.grant(upstream.host, repository, digest);
+      if (head) permission.grant(place, digest);
       return head !== undefined;
     };
     try {
       if (await this.#proving.run(keyOf(place, digest), prove).result) return served(stored, 'hit');
     } catch (error) {
-      if (!cannotSay(error) || !permission.isNamed(repositoryOf(place), digest)) throw error;
-      return { ...served(stored, 'stale'), upstreamStatus: upstreamStatusOf(error) };
+      if (!cannotSay(error) || !(wasHeld || permission.isNamed(place, digest))) throw error;
+      permission.pause(place, digest, 'unconfirmed');
+      return doubtful(stored, 'unconfirmed', upstreamStatusOf(error));
     }
-    throw this.#absent(place, digest);
+    if (!wasHeld || !upstream.keepDeleted) throw this.#absent(place, digest);
+    permission.pause(place, digest, 'kept');
+    return doubtful(stored, 'kept');
   }
 
   async #head(place: Place, digest: Digest): Promise<ServedManifest> {
@@ -108,29 +126,39 @@ export class ManifestsByDigest {
     return { outcome: 'miss', digest, mediaType, size: head.size, body: undefined, ageMs: 0 };
   }
 
-  async #download(place: Place, digest: Digest): Promise<FetchedContent> {
+  async #download(place: Place, digest: Digest, isBackground: boolean): Promise<FetchedContent> {
     const { cache, permission } = this.#options;
     const { upstream, repository } = place;
     const reference: Reference = { kind: 'digest', digest };
     // Another flight may have ended between the caller's look into the cache and this one.
     const stored = await cache.get(digest);
-    if (stored && permission.holds(upstream.host, repository, digest))
+    if (stored && permission.state(place, digest) === 'held')
       return { manifest: stored, outcome: 'coalesced' };
     for (let attempt = 1; attempt <= 2; attempt++) {
-      const fetched = await upstream.client.manifest(repository, reference, { isAfresh: attempt > 1 });
+      const isAfresh = attempt > 1;
+      const fetched = await upstream.client.manifest(repository, reference, { isAfresh, isBackground });
       if (!fetched) throw this.#absent(place, digest);
       const added = await cache.add(fetched.body, fetched.mediaType, digest);
       if (!added) continue;
-      permission.grant(upstream.host, repository, digest);
+      permission.grant(place, digest);
       return { manifest: added.manifest, outcome: added.isStored ? 'miss' : 'bypass' };
     }
     throw wrongContent(nameOf(place, reference));
   }
 
   #absent(place: Place, digest: Digest): RegistryError {
+    const { permission, revoked } = this.#options;
+    if (permission.state(place, digest) !== 'none') {
+      permission.revoke(place, digest);
+      revoked(place, digest);
+    }
     const error = manifestUnknown(nameOf(place, { kind: 'digest', digest }));
     return this.#options.absences.remember(keyOf(place, digest), error, place.upstream.notFoundTtlMs);
   }
+}
+
+function doubtful(stored: StoredManifest, doubt: Doubt, upstreamStatus?: number): ServedManifest {
+  return { ...served(stored, 'stale'), doubt, upstreamStatus: doubt === 'kept' ? 404 : upstreamStatus };
 }
 
 /** @returns whether upstream was asked and does not have, or does not send, the manifest with that digest */

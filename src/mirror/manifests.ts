@@ -1,17 +1,21 @@
 /** Owns the answer to a manifest request: what a tag is, then the manifest by its digest. */
+import type { Digest } from '../oci/digest.ts';
 import { defaultPlatformManifest, parseManifest } from '../oci/manifest.ts';
 import { isIndexType } from '../oci/media-types.ts';
-import type { Reference, Tag } from '../oci/reference.ts';
+import { type Reference, referenceText, type Tag } from '../oci/reference.ts';
 import { manifestUnknown } from '../oci/registry-error.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { Absences } from './absences.ts';
+import type { Resolution } from './asking-tags.ts';
 import { cannotSay, toRegistryError, upstreamStatusOf } from './failures.ts';
+import { KnownTags } from './known-tags.ts';
 import type { ManifestCache } from './manifest-cache.ts';
 import { isNoSuchManifest, ManifestsByDigest } from './manifests-by-digest.ts';
 import type { Permission } from './permission.ts';
 import { nameOf, type Place } from './place.ts';
 import { type ServedManifest, served } from './served-manifest.ts';
-import { type Resolution, Tags } from './tags.ts';
+import { Tags } from './tags.ts';
+import type { Visibility } from './visibility.ts';
 
 export interface ManifestQuestion extends Place {
   reference: Reference;
@@ -25,50 +29,82 @@ export interface ManifestsOptions {
   catalog: Catalog;
   cache: ManifestCache;
   permission: Permission;
+  visibility: Visibility;
   isOffline: () => boolean;
   now: () => number;
+  /** told when a tag could not be confirmed behind for a reason that the next client is told, too */
+  failedBehind: (reference: string, error: unknown) => void;
 }
 
 export class Manifests {
   readonly #cache: ManifestCache;
   readonly #byDigest: ManifestsByDigest;
+  readonly #known: KnownTags;
   readonly #tags: Tags;
+  readonly #visibility: Visibility;
   readonly #now: () => number;
 
   constructor(options: ManifestsOptions) {
     this.#cache = options.cache;
     this.#now = options.now;
+    this.#visibility = options.visibility;
     const absences = new Absences(options.now);
-    this.#byDigest = new ManifestsByDigest({ ...options, absences });
-    this.#tags = new Tags({ ...options, absences, byDigest: this.#byDigest });
+    const tags = new KnownTags(options.catalog, options.now);
+    const revoked = (place: Place, digest: Digest): void => tags.forgetDigest(place, digest);
+    this.#known = tags;
+    this.#byDigest = new ManifestsByDigest({ ...options, absences, revoked });
+    this.#tags = new Tags({ ...options, tags, absences, byDigest: this.#byDigest });
   }
 
   /** @throws RegistryError */
   async get(question: ManifestQuestion): Promise<ServedManifest> {
     const { reference, wantsBody } = question;
+    if (!this.#visibility.isOpen(question)) {
+      const path = `manifests/${referenceText(reference)}`;
+      await this.#visibility.check(question, { kind: 'manifest', path });
+    }
     try {
       if (reference.kind === 'tag') return await this.#getByTag(question, reference.tag);
-      const answer = await this.#byDigest.get(question, reference.digest, wantsBody);
-      if (answer.outcome === 'miss') this.#tags.stored(question, reference.digest);
-      return answer;
+      return await this.#getByDigest(question, reference.digest, wantsBody);
     } catch (error) {
       throw toRegistryError(nameOf(question, reference), error);
+    }
+  }
+
+  async #getByDigest(place: Place, digest: Digest, wantsBody: boolean): Promise<ServedManifest> {
+    try {
+      const answer = await this.#byDigest.get(place, digest, wantsBody);
+      if (answer.outcome === 'miss' && wantsBody) this.#known.stored(place, digest);
+      return answer;
+    } catch (error) {
+      if (cannotSay(error)) await this.#tags.missed(place, digest);
+      throw error;
     }
   }
 
   async #getByTag(question: ManifestQuestion, tag: Tag): Promise<ServedManifest> {
     const { wantsBody, acceptsIndex } = question;
     const resolution = await this.#tags.resolve(question, tag, wantsBody || !acceptsIndex);
-    const { known, outcome, upstreamStatus } = resolution;
-    const ageMs = Math.max(0, this.#now() - known.checkedAtMs);
+    const { known, outcome } = resolution;
     const isConverted = !acceptsIndex && isIndexType(known.mediaType);
     if (!wantsBody && !isConverted) {
       const { digest, mediaType, size } = known;
-      return { outcome, digest, mediaType, size, body: undefined, ageMs, upstreamStatus };
+      return this.#said({ outcome, digest, mediaType, size, body: undefined, ageMs: 0 }, resolution);
     }
     const whole = await this.#bodyOf(question, tag, resolution);
     const answer = isConverted ? await this.#defaultPlatform(question, tag, whole) : whole;
-    return { ...answer, ageMs, upstreamStatus: answer.upstreamStatus ?? upstreamStatus };
+    return this.#said(answer, resolution);
+  }
+
+  /** With what is to be said of the tag, where there is nothing to be said of the manifest. */
+  #said(answer: ServedManifest, { known, doubt, overdueMs, upstreamStatus }: Resolution): ServedManifest {
+    return {
+      ...answer,
+      ageMs: Math.max(0, this.#now() - known.checkedAtMs),
+      doubt: answer.doubt ?? doubt,
+      overdueMs,
+      upstreamStatus: answer.upstreamStatus ?? upstreamStatus,
+    };
   }
 
   /** What the tag is is known; its manifest may be in memory, on disk, evicted, or never fetched. */
@@ -80,22 +116,22 @@ export class Manifests {
     });
     if (answer.outcome === 'stale' || answer.digest !== known.digest) return answer;
     if (answer.outcome === 'hit') return { ...answer, outcome };
-    this.#tags.stored(place, known.digest, tag);
+    this.#known.stored(place, known.digest, tag);
     return answer;
   }
 
   /** HEAD has named a digest that upstream does not have: a false header. The tag's own bytes decide. */
   async #whole(place: Place, tag: Tag): Promise<ServedManifest> {
-    const { manifest, outcome } = await this.#tags.fetch(place, tag);
-    return served(manifest, outcome);
+    const { manifest, outcome, doubt, upstreamStatus } = await this.#tags.fetch(place, tag);
+    return { ...served(manifest, outcome), doubt, upstreamStatus };
   }
 
   /** The tag has moved, and what it moved to cannot be had: what it was is better than nothing. */
   async #staleBody(place: Place, tag: Tag, error: unknown): Promise<ServedManifest> {
-    const last = cannotSay(error) ? await this.#tags.lastServable(place, tag) : undefined;
+    const last = cannotSay(error) ? await this.#tags.fallBack(place, tag) : undefined;
     const manifest = last && (await this.#cache.get(last.digest));
     if (!manifest) throw error;
-    return { ...served(manifest, 'stale'), upstreamStatus: upstreamStatusOf(error) };
+    return { ...served(manifest, 'stale'), doubt: 'unconfirmed', upstreamStatus: upstreamStatusOf(error) };
   }
 
   async #defaultPlatform(place: Place, tag: Tag, index: ServedManifest): Promise<ServedManifest> {

@@ -31,7 +31,7 @@ async function resume({ digest, origin }: Partial, upstreams: UpstreamTable, blo
   const repository = parseRepository(origin.repository);
   if (!upstream || !repository) return;
   try {
-    const { reader, ended } = await blobs.open({ upstream, repository, digest });
+    const { reader, ended } = await blobs.resume({ upstream, repository, digest });
     reader.close(); // the fill goes on without readers
     await ended;
   } catch {

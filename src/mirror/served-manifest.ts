@@ -1,6 +1,6 @@
 /** Owns what a manifest request is answered with. */
 import type { Digest } from '../oci/digest.ts';
-import type { Outcome } from '../outcome.ts';
+import type { Doubt, Outcome } from '../outcome.ts';
 import type { StoredManifest } from './manifest-cache.ts';
 
 export interface ServedManifest {
@@ -13,6 +13,10 @@ export interface ServedManifest {
   body: Buffer | undefined;
   /** since upstream said that the tag is this; 0 by digest */
   ageMs: number;
+  /** why it is served although upstream did not confirm it */
+  doubt?: Doubt | undefined;
+  /** how long its time is over, where upstream is asked behind */
+  overdueMs?: number | undefined;
   /** what upstream answered, where the manifest is stale */
   upstreamStatus?: number | undefined;
 }

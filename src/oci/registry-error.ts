@@ -95,6 +95,15 @@ export function tooManyRequests(
   });
 }
 
+/** What upstream does not give to everybody is not for everybody who reaches the mirror. */
+export function notPublic(upstream: string, repository: string): RegistryError {
+  const reference = `${upstream}/${repository}`;
+  return new RegistryError(
+    `${reference}: upstream does not give it to everybody: it is private, or does not exist; list ${repository} under upstreams.${upstream}.private to serve it to everyone who reaches this mirror`,
+    { code: 'DENIED', status: 403, detail: { reference } },
+  );
+}
+
 /** @param status 502 for a wrong answer, 503 for none, 504 for none in time */
 export function unavailable(
   message: string,

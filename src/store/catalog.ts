@@ -95,7 +95,13 @@ export class Catalog {
 
   /** @returns whether the repository was proven to hold the digest */
   holds(repository: RepositoryName, digest: Digest): boolean {
-    return this.#statements.selectHolding.get(this.#idOf(repository), digest) !== undefined;
+    return this.provenAt(repository, digest) !== undefined;
+  }
+
+  /** @returns when the repository was last proven to hold the digest, ms since the epoch */
+  provenAt(repository: RepositoryName, digest: Digest): number | undefined {
+    const row = this.#statements.selectHolding.get(this.#idOf(repository), digest);
+    return row && Number(row.proven_at);
   }
 
   /** Notes that upstream proved that the repository holds the digest. @returns false where it is not stored */
@@ -106,9 +112,41 @@ export class Catalog {
     return noted !== undefined && noted.changes > 0;
   }
 
+  /** Forgets that the repository holds the digest, and the tags of it that are that digest. */
+  revoke(repository: RepositoryName, digest: Digest): void {
+    this.#write(() => {
+      const id = this.#idOf(repository);
+      this.#statements.deleteHolding.run(id, digest);
+      this.#statements.deleteTagsOf.run(id, digest);
+    });
+  }
+
+  /** @returns when upstream last gave something of the repository to a stranger, ms since the epoch */
+  publicAt(repository: RepositoryName): number | undefined {
+    const at = this.#statements.selectPublicAt.get(this.#idOf(repository))?.public_at;
+    return at === undefined || at === null ? undefined : Number(at);
+  }
+
+  /**
+   * Notes that strangers are given what is in the repository, or (`undefined`) that they are not.
+   * @returns false where the catalog knows no such repository yet
+   */
+  setPublicAt(repository: RepositoryName, atMs: number | undefined): boolean {
+    const noted = this.#write(() =>
+      this.#statements.updatePublicAt.run(atMs ?? null, this.#idOf(repository)),
+    );
+    return noted !== undefined && noted.changes > 0;
+  }
+
   /** @returns whether a manifest that the repository holds names the digest (as content, not as a foreign layer) */
   isNamed(repository: RepositoryName, digest: Digest): boolean {
-    return this.#statements.selectNamed.get(this.#idOf(repository), digest) !== undefined;
+    return this.namedAt(repository, digest) !== undefined;
+  }
+
+  /** @returns when the repository was last proven to hold a manifest that names the digest, ms since the epoch */
+  namedAt(repository: RepositoryName, digest: Digest): number | undefined {
+    const at = this.#statements.selectNamed.get(this.#idOf(repository), digest)?.at;
+    return at === undefined || at === null ? undefined : Number(at);
   }
 
   /** Notes a stored manifest and what it names. */
@@ -232,15 +270,19 @@ function prepareAll(database: DatabaseSync) {
       `SELECT upstream || '/' || name AS path FROM repositories r WHERE path > ?
          AND EXISTS (SELECT 1 FROM holdings h WHERE h.repository = r.id) ORDER BY path LIMIT ?`,
     ),
-    selectHolding: prepare('SELECT 1 FROM holdings WHERE repository = ? AND digest = ?'),
+    selectPublicAt: prepare('SELECT public_at FROM repositories WHERE id = ?'),
+    updatePublicAt: prepare('UPDATE repositories SET public_at = ? WHERE id = ?'),
+    selectHolding: prepare('SELECT proven_at FROM holdings WHERE repository = ? AND digest = ?'),
+    deleteHolding: prepare('DELETE FROM holdings WHERE repository = ? AND digest = ?'),
+    deleteTagsOf: prepare('DELETE FROM tags WHERE repository = ? AND digest = ?'),
     upsertHolding: prepare(
       `INSERT INTO holdings (repository, digest, proven_at)
        SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM blobs WHERE digest = ?2)
        ON CONFLICT (repository, digest) DO UPDATE SET proven_at = excluded.proven_at`,
     ),
     selectNamed: prepare(
-      `SELECT 1 FROM links l JOIN holdings h ON h.digest = l.parent AND h.repository = ?
-       WHERE l.child = ? AND l.is_foreign = 0 LIMIT 1`,
+      `SELECT max(h.proven_at) AS at FROM links l JOIN holdings h ON h.digest = l.parent AND h.repository = ?
+       WHERE l.child = ? AND l.is_foreign = 0`,
     ),
     selectManifest: prepare('SELECT media_type FROM manifests WHERE digest = ?'),
     upsertManifest: prepare(

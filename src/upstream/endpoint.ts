@@ -9,6 +9,7 @@ import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
 import { Guard } from './guard.ts';
 import { contentSize, followRedirects, isRedirect } from './redirects.ts';
+import { askAsStranger, type StrangersWord } from './strangers.ts';
 import { withoutIdentity } from './tls.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
 
@@ -48,8 +49,7 @@ export class Endpoint {
   /** the registry itself: its "no such thing" is believed, a mirror's is not */
   readonly isAuthority: boolean;
   readonly #guard: Guard;
-  /** who is asked without a certificate where hubcap has one */
-  readonly #stranger: Asker | undefined;
+  readonly #stranger: Pick<Asker, 'ask' | 'transport'>;
   readonly #options: UpstreamOptions;
 
   constructor(options: UpstreamOptions, isAuthority: boolean) {
@@ -57,29 +57,26 @@ export class Endpoint {
     this.isAuthority = isAuthority;
     this.#options = options;
     const { observer } = options;
-    const named: UpstreamOptions = {
+    this.#guard = new Guard({
       ...options,
       observer: {
         ...observer,
         rateLimit: (limit, account) => observer.rateLimit(limit, this.#nameOf(account)),
       },
-    };
-    this.#guard = new Guard(named);
+    });
     // A client certificate opens what is not for everybody, as a password does.
-    this.#stranger =
-      options.tls.cert === undefined
-        ? undefined
-        : new Asker({ ...named, credentials: [], tls: withoutIdentity(options.tls) });
+    const { cert } = options.tls;
+    this.#stranger = cert ? new Asker({ ...options, tls: withoutIdentity(options.tls) }) : this.#guard;
   }
 
   /** who may ask here; at a mirror they are named with its host */
   get accounts(): AccountState[] {
-    return this.#guard.asker.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
+    return this.#guard.accounts.map((state) => ({ ...state, account: this.#nameOf(state.account) }));
   }
 
   /** until when nothing is asked: the limit on the requests of this address was met */
   get restingUntilMs(): number | undefined {
-    return this.#guard.asker.restingUntilMs;
+    return this.#guard.restingUntilMs;
   }
 
   /** whoever answers there is believed */
@@ -158,17 +155,8 @@ export class Endpoint {
     repository: Repository,
     path: string,
     manner: Manner,
-  ): Promise<'public' | 'private' | 'absent'> {
-    const headers = { accept: MANIFEST_ACCEPT };
-    try {
-      const ask: Ask = { kind, method: 'HEAD', repository, path, headers, isAnonymous: true, ...manner };
-      const answer = await (this.#stranger ?? this.#guard).ask(ask);
-      await discardBody(answer);
-      return answer.status === 404 ? 'absent' : 'public';
-    } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'denied') return 'private';
-      throw error;
-    }
+  ): Promise<StrangersWord> {
+    return await askAsStranger(this.#stranger, this.address, { kind, repository, path, ...manner });
   }
 
   /** @param path with its query */
@@ -202,7 +190,7 @@ export class Endpoint {
 
   /** Ends all connections; what runs fails. */
   async close(): Promise<void> {
-    await Promise.all([this.#guard.asker.transport.close(), this.#stranger?.transport.close()]);
+    await Promise.all([this.#guard.transport.close(), this.#stranger.transport.close()]);
   }
 
   #nameOf(account: string): string {
@@ -241,7 +229,7 @@ export class Endpoint {
     answer: Answer,
     question: { method: 'GET' | 'HEAD'; headers: Record<string, string> } & Manner,
   ): Promise<Answer> {
-    return await followRedirects(this.#guard.asker.transport, this.address, answer, question);
+    return await followRedirects(this.#guard.transport, this.address, answer, question);
   }
 
   /** 404 is absence; another answer that got this far is none that a registry gives. */
@@ -267,7 +255,7 @@ export class Endpoint {
 
 /** Whether an address is asked as somebody: then not all that it gives is for everybody. */
 export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
-  return credentials.some(({ kind }) => kind !== 'anonymous') || tls.cert !== undefined;
+  return credentials.length > 0 || tls.cert !== undefined;
 }
 
 function isHtml(answer: Answer): boolean {

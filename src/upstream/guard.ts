@@ -1,16 +1,17 @@
 /** Owns asking an endpoint only while that makes sense: what it failed at is remembered, and tried again in time. */
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
+import type { AccountState } from './account.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import { type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
 import { offlineFailure } from './offline-switch.ts';
-import { type Answer, discardBody } from './transport.ts';
+import { type Answer, discardBody, type Transport } from './transport.ts';
 
 /** A client that can wait gives a probe this long to find the endpoint back, before it is told that it is away. */
 const PROBE_PATIENCE_MS = 1_000;
 
 export class Guard {
-  readonly asker: Asker;
+  readonly #asker: Asker;
   readonly #options: UpstreamOptions;
   readonly #circuit: Circuit;
   #probing: Promise<void> | undefined;
@@ -18,8 +19,20 @@ export class Guard {
   constructor(options: UpstreamOptions) {
     const { timeouts, now } = options;
     this.#options = options;
-    this.asker = new Asker(options);
+    this.#asker = new Asker(options);
     this.#circuit = new Circuit({ probeMs: timeouts.probeMs, confirmMs: timeouts.confirmMs, now });
+  }
+
+  get accounts(): AccountState[] {
+    return this.#asker.accounts;
+  }
+
+  get restingUntilMs(): number | undefined {
+    return this.#asker.restingUntilMs;
+  }
+
+  get transport(): Transport {
+    return this.#asker.transport;
   }
 
   get state(): EndpointState {
@@ -45,7 +58,7 @@ export class Guard {
   /** One question. @throws UpstreamError */
   async ask(ask: Ask): Promise<Answer> {
     const startMs = this.#options.now();
-    const answer = await this.asker.ask(ask);
+    const answer = await this.#asker.ask(ask);
     this.#watching(() => this.#circuit.answered(ask, this.#options.now() - startMs));
     return answer;
   }
@@ -99,7 +112,7 @@ export class Guard {
     const base = new URL(`${url.pathname.replace(/\/$/, '')}/v2/`, url);
     // Over a connection of its own: those in use may be what is wrong, or all be taken.
     const question = { method: 'GET', url: base, headers: {}, signal, lane: 'fresh' } as const;
-    const answer = await this.asker.transport.send(question);
+    const answer = await this.#asker.transport.send(question);
     await discardBody(answer);
     if (answer.status >= 500) throw unexpectedStatus(url.host, answer.status);
   }

@@ -29,6 +29,8 @@ export interface MirrorSettings {
   offline?: boolean;
   http?: Partial<Config['http']>;
   proxy?: Config['proxy'];
+  /** ms since the epoch, where the test moves the clock */
+  now?: () => number;
 }
 
 export interface RunningMirror {
@@ -116,7 +118,7 @@ export async function startMirror(t: Test, settings: MirrorSettings): Promise<Ru
   );
   let current = settings;
   const load = () => makeConfig(directory, current);
-  const daemon = await startDaemon(load(), log, '0.0.0-test', load);
+  const daemon = await startDaemon(load(), log, '0.0.0-test', { now: settings.now, load });
   let closing: Promise<void> | undefined;
   const close = (isAtOnce = true): Promise<void> => {
     const never = new AbortController().signal;

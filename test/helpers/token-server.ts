@@ -1,7 +1,7 @@
 /** Owns a token server for tests: counts, remembers what credentials it was shown, issues tokens that can end. */
 import type { TlsOptions } from 'node:tls';
 import type { Test } from 'tap';
-import { type PersonaServer, startPersonaServer } from './persona-server.ts';
+import { type Answer, type Asked, type PersonaServer, startPersonaServer } from './persona-server.ts';
 
 export interface TokenServer extends PersonaServer {
   /** `expires_in` of the next tokens; undefined leaves it out */
@@ -22,6 +22,10 @@ export interface TokenServer extends PersonaServer {
 export interface TokenServerOptions {
   /** who may have tokens; everybody where it is left out */
   login?: { username: string; password: string };
+  /** which repositories strangers get a token for, too */
+  isPublic?: (repository: string) => boolean;
+  /** strangers are given a token for the others as well, as at the Hub; it opens nothing */
+  isGenerous?: boolean;
   refreshToken?: string;
   tls?: TlsOptions;
 }
@@ -33,34 +37,36 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
   const basic =
     options.login &&
     `Basic ${Buffer.from(`${options.login.username}:${options.login.password}`).toString('base64')}`;
-  const server = await startPersonaServer(
-    t,
-    (asked) => {
-      const { method, headers, query, form } = asked;
-      if (headers.authorization !== undefined) shown.push(headers.authorization);
-      for (const [name, value] of form) shown.push(`${name}=${value}`);
-      if (method === 'GET' && !self.speaksGet) return { status: 405 };
-      const isLetIn =
-        method === 'GET'
-          ? basic === undefined || headers.authorization === basic
-          : form.get('grant_type') === 'refresh_token'
-            ? form.get('refresh_token') === options.refreshToken
-            : form.get('username') === options.login?.username &&
-              form.get('password') === options.login?.password;
-      if (!isLetIn) return { status: 401 };
-      const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
-      issued.push(token);
-      valid.set(token, (method === 'GET' ? query : form).get('scope') ?? '');
-      const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
-      if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
-      return {
-        status: 200,
-        headers: { 'content-type': 'application/json' },
-        body: Buffer.from(JSON.stringify(answer)),
-      };
-    },
-    options.tls,
-  );
+  const plain = (asked: Asked): Answer => {
+    const { method, headers, query, form } = asked;
+    if (headers.authorization !== undefined) shown.push(headers.authorization);
+    for (const [name, value] of form) shown.push(`${name}=${value}`);
+    if (method === 'GET' && !self.speaksGet) return { status: 405 };
+    const scope = (method === 'GET' ? query : form).get('scope') ?? '';
+    const isStranger = basic !== undefined && method === 'GET' && headers.authorization === undefined;
+    const isForAll = options.isPublic?.(scope.replace(/^repository:(.+):pull$/, '$1')) ?? false;
+    const isWelcome = isStranger && (isForAll || options.isGenerous === true);
+    const isLetIn =
+      isWelcome ||
+      (method === 'GET'
+        ? basic === undefined || headers.authorization === basic
+        : form.get('grant_type') === 'refresh_token'
+          ? form.get('refresh_token') === options.refreshToken
+          : form.get('username') === options.login?.username &&
+            form.get('password') === options.login?.password);
+    if (!isLetIn) return { status: 401 };
+    const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
+    issued.push(token);
+    valid.set(token, isStranger && !isForAll ? '' : scope);
+    const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
+    if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from(JSON.stringify(answer)),
+    };
+  };
+  const server = await startPersonaServer(t, plain, options.tls);
   const self: TokenServer = Object.assign(Object.create(server) as PersonaServer, {
     lifeS: 300 as number | undefined,
     fields: ['token', 'access_token'] as ('token' | 'access_token')[],

@@ -3,6 +3,7 @@ import { upstreamDefaults } from '../../src/config/presets.ts';
 import { ManifestCache } from '../../src/mirror/manifest-cache.ts';
 import { Manifests } from '../../src/mirror/manifests.ts';
 import { Permission } from '../../src/mirror/permission.ts';
+import { Visibility } from '../../src/mirror/visibility.ts';
 import { parseReference, parseRepository } from '../../src/oci/reference.ts';
 import { openDataDirectory } from '../../src/store/data-directory.ts';
 import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
@@ -50,12 +51,18 @@ async function start(t: Test) {
   const client = new Upstream({ ...settings, offline, observer, now });
   t.teardown(() => client.close());
   const { catalog } = opened;
+  const isOffline = (): boolean => false;
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
+  const cache = new ManifestCache(opened.store, catalog);
   const manifests = new Manifests({
     catalog,
-    cache: new ManifestCache(opened.store, catalog),
-    permission: new Permission(catalog, now),
-    isOffline: () => false,
+    cache,
+    permission,
+    visibility,
+    isOffline,
     now,
+    failedBehind: ignore,
   });
   const upstream = {
     ...upstreamDefaults,

@@ -29,7 +29,9 @@ t.test(
     const cdn = await startCdn(t, () => registry);
     registry.act(tokened(tokens), redirecting(cdn));
     const mirror = await startMirror(t, {
-      upstreams: { 'registry.test': { at: registry, realms: [tokens.host], credentials, tagTtlMs: 0 } },
+      upstreams: {
+        'registry.test': { at: registry, realms: [tokens.host], credentials, private: ['*'], tagTtlMs: 0 },
+      },
     });
     const answers = [
       await mirror.manifest(latest),
@@ -66,7 +68,9 @@ t.test(
 t.test('a realm that does not belong to the upstream gets nothing', async (t) => {
   const { registry, tokens } = await start(t);
   registry.act(tokened(tokens));
-  const mirror = await startMirror(t, { upstreams: { 'registry.test': { at: registry, credentials } } });
+  const mirror = await startMirror(t, {
+    upstreams: { 'registry.test': { at: registry, credentials, private: ['*'] } },
+  });
   const refused = await mirror.manifest(latest);
   t.equal(refused.status, 502);
   t.match(refused.body.toString(), /realms/, 'the error names the key that allows it');
@@ -78,7 +82,7 @@ t.test('what clients send along goes nowhere', async (t) => {
   const { registry, tokens } = await start(t);
   registry.act(tokened(tokens));
   const mirror = await startMirror(t, {
-    upstreams: { 'registry.test': { at: registry, realms: [tokens.host], credentials } },
+    upstreams: { 'registry.test': { at: registry, realms: [tokens.host], credentials, private: ['*'] } },
   });
   const headers = { authorization: 'Basic Y2xpZW50OnNlY3JldA==', cookie: 'session=client-secret' };
   t.equal((await mirror.get(latest, { headers })).status, 200);
@@ -92,7 +96,9 @@ t.test('wrong credentials are a refusal, said without them', async (t) => {
   registry.act(tokened(tokens));
   const wrong = [{ kind: 'password' as const, username: 'robot', password: 'wrong-secret' }];
   const mirror = await startMirror(t, {
-    upstreams: { 'registry.test': { at: registry, realms: [tokens.host], credentials: wrong } },
+    upstreams: {
+      'registry.test': { at: registry, realms: [tokens.host], credentials: wrong, private: ['*'] },
+    },
   });
   const refused = await mirror.manifest(latest);
   t.equal(refused.status, 403);

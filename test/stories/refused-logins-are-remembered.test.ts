@@ -16,7 +16,14 @@ async function start(t: Parameters<typeof startRegistry>[0], password: string, r
   registry.act(tokened(tokens));
   const credentials = [{ kind: 'password' as const, username: login.username, password }];
   const upstreams = {
-    'registry.test': { at: registry, realms: [tokens.host], credentials, retries, tagTtlMs: 0 },
+    'registry.test': {
+      at: registry,
+      realms: [tokens.host],
+      credentials,
+      private: ['*'],
+      retries,
+      tagTtlMs: 0,
+    },
   };
   return { tokens, mirror: await startMirror(t, { upstreams }) };
 }

@@ -92,7 +92,9 @@ t.test('identity tokens are exchanged by POST', async (t) => {
     JSON.stringify({ auths: { [new URL(at.at.url).host]: { auth, identitytoken: 'identity-secret' } } }),
   );
   const credentials = [{ kind: 'dockerConfig' as const, file }];
-  const mirror = await startMirror(t, { upstreams: { 'registry.test': { ...at, credentials } } });
+  const mirror = await startMirror(t, {
+    upstreams: { 'registry.test': { ...at, credentials, private: ['*'] } },
+  });
   t.equal((await mirror.manifest(latest)).status, 200);
   t.same(
     tokens.asked.map(({ method }) => method),
@@ -109,7 +111,9 @@ t.test('a token server that only speaks OAuth2 is asked by POST', async (t) => {
   const { tokens, at } = await start(t, { login });
   tokens.speaksGet = false;
   const credentials = [{ kind: 'password' as const, ...login }];
-  const mirror = await startMirror(t, { upstreams: { 'registry.test': { ...at, credentials } } });
+  const mirror = await startMirror(t, {
+    upstreams: { 'registry.test': { ...at, credentials, private: ['*'] } },
+  });
   t.equal((await mirror.manifest(latest)).status, 200);
   t.same(
     tokens.asked.map(({ method }) => method),

@@ -43,7 +43,7 @@ t.test('what takes the place of the Hub never sees its login', async (t) => {
   const tokens = await startTokenServer(t);
   registry.act(tokened(tokens));
   const credentials = [await writeConfig(t, hubKeys)];
-  const upstreams = { 'docker.io': { at: registry, realms: [tokens.host], credentials } };
+  const upstreams = { 'docker.io': { at: registry, realms: [tokens.host], credentials, private: ['*'] } };
   const mirror = await startMirror(t, { upstreams });
   t.equal((await mirror.manifest('/v2/library/app/manifests/latest')).status, 200, 'it is asked anonymously');
   t.ok(tokens.asked.length > 0);

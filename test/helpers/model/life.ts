@@ -10,6 +10,7 @@ import type { Manifests } from '../../../src/mirror/manifests.ts';
 import { UpstreamTable } from '../../../src/mirror/mirrored-upstream.ts';
 import { Permission } from '../../../src/mirror/permission.ts';
 import { resumePartials } from '../../../src/mirror/resume-partials.ts';
+import { Visibility } from '../../../src/mirror/visibility.ts';
 import { type DataDirectory, openDataDirectory } from '../../../src/store/data-directory.ts';
 import { OfflineSwitch } from '../../../src/upstream/offline-switch.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
@@ -66,8 +67,9 @@ export async function beginLife({
   const entry = { ...upstreamDefaults, host: HOST, client, notFoundTtlMs: 0, confirmMs: 250 };
   const table = new UpstreamTable([entry], HOST);
   const isOffline = (): boolean => false;
-  const permission = new Permission(catalog, now);
-  const blobs = new Blobs({ store, fills, permission, isOffline, now });
+  const visibility = new Visibility({ catalog, isOffline, now });
+  const permission = new Permission({ catalog, visibility, isOffline, now });
+  const blobs = new Blobs({ store, fills, permission, visibility, isOffline, now });
   const registry = createRegistryServer({
     // Nobody asks for them here, and their caches take longer to make than all the rest.
     manifests: {} as Manifests,

@@ -1,0 +1,215 @@
+/** Owns which repositories may be served to whoever reaches the mirror: what everybody is given, and what is listed. */
+import { LRUCache } from 'lru-cache';
+import { parseReference } from '../oci/reference.ts';
+import {
+  blobUnknown,
+  manifestUnknown,
+  nameUnknown,
+  notPublic,
+  offlineUnknown,
+  type RegistryError,
+} from '../oci/registry-error.ts';
+import { SingleFlight } from '../single-flight.ts';
+import type { Catalog } from '../store/catalog.ts';
+import type { UpstreamRequestKind } from '../upstream/asker.ts';
+import { Absences } from './absences.ts';
+import { cannotSay, toRegistryError } from './failures.ts';
+import { isWithin } from './freshness.ts';
+import { untilConfirmed } from './patience.ts';
+import { isListed } from './patterns.ts';
+import { type Place, repositoryOf } from './place.ts';
+
+/** What a client wants of a repository. */
+export interface Wish {
+  kind: UpstreamRequestKind;
+  /** below the repository: `manifests/latest`, `blobs/sha256:…`, `tags/list`, `referrers/sha256:…` */
+  path: string;
+}
+
+export interface VisibilityOptions {
+  catalog: Catalog;
+  isOffline: () => boolean;
+  now: () => number;
+}
+
+/** What upstream said of a repository, when a stranger asked. */
+interface Word {
+  isPublic: boolean;
+  /** ms since the epoch */
+  atMs: number;
+  /** whether it is in the catalog, for the next start */
+  isNoted: boolean;
+  /** upstream could not say: it is not asked before */
+  askAgainAtMs?: number;
+}
+
+/** `absent` is about the path that was asked for, `public` and `private` about the repository. */
+type Answer = { path: string; word: 'public' | 'private' | 'absent' };
+
+const MAX_WORDS = 10_000;
+/** For so long a repository that is made public stays refused, and what was deleted is not looked for again. */
+const BRIEF_MS = 60_000;
+const ASK_AGAIN_AFTER_MS = 10_000;
+
+/** What upstream gives to hubcap's credentials alone is not for others; `private` lists what is for them all the same. */
+export class Visibility {
+  readonly #options: VisibilityOptions;
+  readonly #words = new LRUCache<string, Word>({ max: MAX_WORDS });
+  readonly #asking = new SingleFlight<Answer>();
+  readonly #looking = new SingleFlight<boolean>();
+  /** what neither strangers nor hubcap's credentials are given any more, and when that was said */
+  readonly #gone = new LRUCache<string, number>({ max: MAX_WORDS });
+  readonly #absences: Absences;
+
+  constructor(options: VisibilityOptions) {
+    this.#options = options;
+    this.#absences = new Absences(options.now);
+  }
+
+  /** @returns whether the repository is known to be for everybody, without asking. Cheap, for the path of every hit */
+  isOpen(place: Place): boolean {
+    const { upstream, repository } = place;
+    if (!upstream.client.hasCredentials) return true;
+    const word = this.#words.get(pathOf(place));
+    if (word?.isPublic && isWithin(upstream.publicTtlMs, word.atMs, this.#options.now())) return true;
+    return isListed(upstream.private, repository);
+  }
+
+  /**
+   * Nothing of a repository is served, told or fetched before this: neither what is stored, nor from a running
+   * download. Once public, a repository is so until upstream says otherwise.
+   * @throws RegistryError where the repository is not for everybody, or upstream cannot say and never has
+   */
+  async check(place: Place, wish: Wish): Promise<void> {
+    if (this.isOpen(place)) return;
+    const { isOffline, now } = this.#options;
+    const word = this.#words.get(pathOf(place)) ?? this.#recall(place);
+    if (isOffline()) {
+      if (word?.isPublic) return;
+      throw offlineUnknown(nameOf(place, wish), wish.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN');
+    }
+    if (word?.isPublic) {
+      const isQuiet = word.askAgainAtMs !== undefined && now() < word.askAgainAtMs;
+      if (isQuiet || isWithin(place.upstream.publicTtlMs, word.atMs, now())) return;
+    } else if (word && isWithin(BRIEF_MS, word.atMs, now())) throw refusal(place);
+    this.#absences.check(nameOf(place, wish));
+    await this.#ask(place, wish, word?.isPublic === true);
+  }
+
+  /** @returns whether what is held of the repository would be served now; without asking, for lists of them */
+  isServable(place: Place): boolean {
+    return this.isOpen(place) || (this.#words.get(pathOf(place)) ?? this.#recall(place))?.isPublic === true;
+  }
+
+  /**
+   * Upstream has given something of the repository. What it gives to a stranger is for everybody, and is noted as
+   * such: credentials that come later do not refuse it.
+   */
+  granted(place: Place): void {
+    const word = this.#words.get(pathOf(place));
+    if (word?.isPublic && word.isNoted) return;
+    if (place.upstream.client.hasCredentials && !word?.isPublic) return;
+    this.#learn(place, true, word?.isPublic ? word.atMs : this.#options.now());
+  }
+
+  async #ask(place: Place, wish: Wish, wasPublic: boolean): Promise<void> {
+    const { upstream } = place;
+    try {
+      const asking = this.#answer(place, wish);
+      const { word } = await (wasPublic ? untilConfirmed(upstream, asking) : asking);
+      if (word === 'private') throw refusal(place);
+      if (word === 'absent' && !(wasPublic && (await this.#isGone(place, wish)))) {
+        throw this.#absences.remember(nameOf(place, wish), absence(place, wish), upstream.notFoundTtlMs);
+      }
+    } catch (error) {
+      const word = this.#words.get(pathOf(place));
+      if (!cannotSay(error) || !word?.isPublic) throw toRegistryError(nameOf(place, wish), error);
+      this.#words.set(pathOf(place), { ...word, askAgainAtMs: this.#options.now() + ASK_AGAIN_AFTER_MS });
+    }
+  }
+
+  /** One question for all who ask about a repository. Absence is an answer for those alone who asked for that path. */
+  async #answer(place: Place, wish: Wish): Promise<Answer> {
+    const { path } = wish;
+    const question = async (): Promise<Answer> => {
+      const asked = strangersQuestion(wish);
+      const atMs = this.#options.now();
+      const word = await place.upstream.client.isPublic(place.repository, asked.kind, asked.path);
+      if (word !== 'absent') this.#learn(place, word === 'public', atMs);
+      return { path, word };
+    };
+    const answer = await this.#asking.run(pathOf(place), question).result;
+    if (answer.word !== 'absent' || answer.path === path) return answer;
+    return await this.#asking.run(`${pathOf(place)}/${path}`, question).result;
+  }
+
+  /**
+   * What was public is not there for strangers any more. Where upstream does not give it to hubcap's credentials
+   * either it was deleted, and the repository hides nothing; what is known of it is served by the rules for that.
+   */
+  async #isGone(place: Place, { kind, path }: Wish): Promise<boolean> {
+    const { now } = this.#options;
+    const { client } = place.upstream;
+    const reference = parseReference(path.slice(path.indexOf('/') + 1));
+    if (!reference || (kind !== 'manifest' && kind !== 'blob')) return false;
+    const key = `${pathOf(place)}/${path}`;
+    const goneAtMs = this.#gone.get(key);
+    if (goneAtMs !== undefined && isWithin(BRIEF_MS, goneAtMs, now())) return true;
+    const { result } = this.#looking.run(key, async () => {
+      const found =
+        kind === 'manifest'
+          ? await client.headManifest(place.repository, reference)
+          : reference.kind === 'digest' && (await client.headBlob(place.repository, reference.digest));
+      if (found) this.#forget(place);
+      else this.#gone.set(key, now());
+      return !found;
+    });
+    return await untilConfirmed(place.upstream, result);
+  }
+
+  #learn(place: Place, isPublic: boolean, atMs: number): void {
+    const isNoted = this.#options.catalog.setPublicAt(repositoryOf(place), isPublic ? atMs : undefined);
+    this.#words.set(pathOf(place), { isPublic, atMs, isNoted });
+  }
+
+  /** It is not known to be public any more, nor said to be private: that would tell that there is something. */
+  #forget(place: Place): void {
+    this.#options.catalog.setPublicAt(repositoryOf(place), undefined);
+    this.#words.delete(pathOf(place));
+  }
+
+  #recall(place: Place): Word | undefined {
+    const atMs = this.#options.catalog.publicAt(repositoryOf(place));
+    if (atMs === undefined) return undefined;
+    const word = { isPublic: true, atMs, isNoted: true };
+    this.#words.set(pathOf(place), word);
+    return word;
+  }
+}
+
+function refusal({ upstream, repository }: Place): RegistryError {
+  return notPublic(upstream.host, repository);
+}
+
+function pathOf({ upstream, repository }: Place): string {
+  return `${upstream.host}/${repository}`;
+}
+
+/** @returns the name by which errors speak of it, as they do where the repository is for everybody */
+function nameOf(place: Place, { path }: Wish): string {
+  const [, reference] = path.match(/^(?:manifests|blobs)\/(.+)$/) ?? [];
+  if (reference === undefined) return `${pathOf(place)}/${path}`;
+  return `${pathOf(place)}${reference.includes(':') ? '@' : ':'}${reference}`;
+}
+
+function absence(place: Place, wish: Wish): RegistryError {
+  const name = nameOf(place, wish);
+  if (wish.kind === 'manifest') return manifestUnknown(name);
+  return wish.kind === 'blob' ? blobUnknown(name) : nameUnknown(name);
+}
+
+/** Registries without a referrers API say that it is absent: what has referrers is a manifest, and that is asked for. */
+function strangersQuestion({ kind, path }: Wish): Wish {
+  if (kind !== 'referrers') return { kind, path };
+  return { kind: 'manifest', path: path.replace(/^referrers\/([^?]+).*$/, 'manifests/$1') };
+}
