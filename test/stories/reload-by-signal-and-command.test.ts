@@ -56,6 +56,9 @@ t.test('SIGHUP: what is new holds, what is bad changes nothing, and the log says
   await until('it is reloaded', () => said('the configuration is reloaded', 2), 20);
   t.equal(await status(ready.listen, 'other.test'), 404);
   t.notMatch(output(), 'holds after a restart', 'a flag went before the file');
+  const lines = output().split('\n');
+  const last = lines.findLast((line) => line.includes('the configuration is reloaded')) ?? '';
+  t.match(JSON.parse(last), { settings: ['log.level'], removed: ['other.test'] });
 });
 
 t.test('the command says what has changed, or what is wrong', async (t) => {
