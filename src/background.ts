@@ -50,7 +50,9 @@ export async function runBackground({
   const compare = comparing(opened, log, stop);
   const watch = watchPossession(opened, log, compare);
   every(FLUSH_INTERVAL_MS, 'the catalog could not be written', async () => {
-    opened.flush();
+    await opened.flush();
+    const dropped = opened.misses.takeDropped();
+    if (dropped > 0) log.warn({ dropped }, 'more was missed at once than the miss list takes');
     await opened.store.finishRemovals();
   });
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {

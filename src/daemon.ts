@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import type { Control } from './admin/control-client.ts';
+import { listMisses } from './admin/misses.ts';
 import { describeStatus, listImages, type ReloadReport, type Status } from './admin/status.ts';
 import { Verifier } from './admin/verifier.ts';
 import { runBackground } from './background.ts';
@@ -17,7 +18,14 @@ import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
 import { Permission } from './mirror/permission.ts';
 import { Visibility } from './mirror/visibility.ts';
-import { type DiskHealth, observeOffline, observeRequests, observeStore, restsOf } from './observers.ts';
+import {
+  type DiskHealth,
+  noteMisses,
+  observeOffline,
+  observeRequests,
+  observeStore,
+  restsOf,
+} from './observers.ts';
 import { Reloader } from './reload.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StoreObserver } from './store/disk-store.ts';
@@ -119,13 +127,13 @@ function assemble(foundation: Foundation): Parts {
   const { table } = upstreams;
   metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(opened, offline, log, now);
+  const mirror = makeMirror(foundation);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
     limits: config.http,
     isDraining: () => stop.signal.aborted,
-    ended: observeRequests(metrics, log),
+    ended: observeRequests(metrics, log, noteMisses(opened.misses, now)),
   });
   const reloader = new Reloader({ ...foundation, upstreams, registry, now, stop: stop.signal });
   const startedAtMs = now();
@@ -152,6 +160,7 @@ function assemble(foundation: Foundation): Parts {
     verify: (reference: string | undefined) => verifier.start(reference),
     reload: () => reloader.reload(),
     offline,
+    misses: opened.misses,
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
@@ -211,6 +220,10 @@ export async function openLocalControl(config: Config, version: string): Promise
     async *verify(reference) {
       yield* makeVerifier(opened, config).start(reference);
     },
+    async *misses() {
+      yield* listMisses(opened.misses.list());
+    },
+    clearMisses: async () => opened.misses.clear(),
     close: async () => opened.close(),
   };
 }
@@ -232,12 +245,7 @@ function makeVerifier(opened: DataDirectory, { upstreams, defaultUpstream }: Con
   return new Verifier({ ...opened, upstreams: { named }, defaultUpstream });
 }
 
-function makeMirror(
-  { store, fills, catalog }: DataDirectory,
-  { isOffline }: OfflineSwitch,
-  log: Logger,
-  now: () => number,
-) {
+function makeMirror({ opened: { store, fills, catalog }, offline: { isOffline }, log, now }: Foundation) {
   const visibility = new Visibility({ catalog, isOffline, now });
   const permission = new Permission({ catalog, visibility, isOffline, now });
   const cache = new ManifestCache(store, catalog);
@@ -267,7 +275,7 @@ async function reasonsNotReady(
 
 function watchStore(
   metrics: Metrics,
-  { store, fills }: DataDirectory,
+  { store, fills, misses }: DataDirectory,
   health: DiskHealth,
   offline: OfflineSwitch,
 ): void {
@@ -278,6 +286,7 @@ function watchStore(
     storeObjects: () => store.objects,
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
     offline: offline.isOffline,
+    missesListed: () => misses.lines,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
   });

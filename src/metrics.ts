@@ -10,6 +10,7 @@ export interface Gauges {
   storeObjects(): number;
   storeWritable(): boolean;
   offline(): boolean;
+  missesListed(): number;
   fillsInFlight(): number;
   fillReaders(): number;
 }
@@ -129,10 +130,11 @@ export class Metrics {
     this.evictions = counter('evictions_total', 'Blobs removed from the store, by reason.', ['reason']);
     this.evictedBytes = counter('evicted_bytes_total', 'Bytes of the blobs removed from the store.', []);
     this.tokens = counter('tokens_total', 'Tokens asked for, by result.', ['upstream', 'result']);
-    this.misses = counter('misses_total', 'Requests for what could not be given, by reason.', [
-      'upstream',
-      'reason',
-    ]);
+    this.misses = counter(
+      'misses_total',
+      'Requests for what could not be given, by reason: absent, denied, offline, throttled, unavailable.',
+      ['upstream', 'reason'],
+    );
     this.storageErrors = counter('storage_errors_total', 'Times that the disk refused.', []);
     this.scrubbedBytes = counter(
       'scrubbed_bytes_total',
@@ -225,6 +227,7 @@ export class Metrics {
     read('offline', 'Whether nobody is asked, as the configuration or a command wants it.', () =>
       gauges.offline() ? 1 : 0,
     );
+    read('misses_listed', 'Lines of the miss list, as of its last write.', gauges.missesListed);
     read('fills_in_flight', 'Downloads that run.', gauges.fillsInFlight);
     read('fill_readers', 'Clients that read from running downloads.', gauges.fillReaders);
   }

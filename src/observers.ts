@@ -4,7 +4,11 @@ import type { Exchange } from './http/exchange.ts';
 import type { Logger } from './log.ts';
 import type { Metrics, UpstreamRest } from './metrics.ts';
 import type { MirroredUpstream } from './mirror/mirrored-upstream.ts';
+import { isToBeNoted, type Refusal } from './mirror/miss-reason.ts';
+import type { Repository } from './oci/reference.ts';
+import type { RequestKind } from './outcome.ts';
 import type { StoreObserver } from './store/disk-store.ts';
+import type { Misses } from './store/misses.ts';
 import type { UpstreamObserver } from './upstream/asker.ts';
 import type { FailureReason } from './upstream/errors.ts';
 
@@ -110,6 +114,7 @@ const OUTAGES: ReadonlySet<FailureReason> = new Set([
   'server-error',
   'html',
 ]);
+
 /** What is not asked of the upstreams now, for the metrics. */
 export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number): Generator<UpstreamRest> {
   for (const { host: upstream, client } of upstreams) {
@@ -134,8 +139,26 @@ export function observeOffline(log: Logger): (isOffline: boolean) => void {
   };
 }
 
-/** One line and one count per request. */
-export function observeRequests(metrics: Metrics, general: Logger) {
+/** What a client asked for and was not given. */
+export interface Missed {
+  upstream: string;
+  repository: Repository | undefined;
+  reference: string | undefined;
+  kind: RequestKind;
+  refusal: Refusal;
+}
+
+/** Onto the miss list, where it is something that can be fetched. */
+export function noteMisses(misses: Misses, now: () => number): (missed: Missed) => void {
+  return ({ upstream, repository, reference = '', kind, refusal: { reason, cause } }) => {
+    if (!repository || kind === 'other' || kind === 'base' || kind === 'catalog') return;
+    const why = cause === undefined ? reason : `${reason}/${cause}`;
+    misses.note({ upstream, repository, reference, kind, reason: why }, now());
+  };
+}
+
+/** One line and one count per request; what was refused is told to `note`. */
+export function observeRequests(metrics: Metrics, general: Logger, note: (missed: Missed) => void) {
   // Its fields are chosen here, one by one; searching them for secrets would cost a tenth of a cached manifest.
   const log = general.child({}, { redact: [] });
   return (
@@ -145,9 +168,11 @@ export function observeRequests(metrics: Metrics, general: Logger) {
     const { kind, outcome, upstream, source, bytes, error } = record;
     metrics.request(upstream, kind, outcome, firstByteMs / 1000);
     if (source) metrics.served(upstream, source, bytes);
-    // A client that leaves was not refused anything, and what names no upstream is no image.
-    const isRefused = outcome === 'absent' || outcome === 'denied' || outcome === 'error';
-    if (isRefused && !isAborted && upstream !== 'none') metrics.misses.inc({ upstream, reason: outcome });
+    const refusal = isAborted ? undefined : record.refusal; // a client that leaves was not refused anything
+    if (refusal) {
+      metrics.misses.inc({ upstream, reason: refusal.reason });
+      if (isToBeNoted(refusal)) note({ ...record, refusal });
+    }
     const { statusCode } = response;
     const isOurFault = statusCode === 500;
     const level = isOurFault ? 'error' : statusCode >= 429 || outcome === 'stale' ? 'warn' : 'info';
@@ -167,6 +192,7 @@ export function observeRequests(metrics: Metrics, general: Logger) {
         firstByteMs: round(firstByteMs),
         client: request.socket.remoteAddress,
         agent: request.headers['user-agent']?.slice(0, 120),
+        ...(refusal && { reason: refusal.cause ?? refusal.reason }),
         ...(isAborted && { aborted: true }),
         ...(error !== undefined && { error }),
       },

@@ -43,3 +43,12 @@ export function cacheStatus(outcome: Outcome, upstreamStatus?: number, overdueMs
     ? `${value}; fwd-status=${upstreamStatus}`
     : value;
 }
+
+/**
+ * @param detail why, in one word
+ * @returns the value of `Cache-Status` for what a client is not given
+ */
+export function refusalStatus(outcome: Outcome, detail: string): string {
+  if (detail === 'offline') return 'hubcap; detail=offline'; // nothing went forward
+  return outcome === 'error' ? `hubcap; fwd=miss; detail=${detail}` : CACHE_STATUS[outcome];
+}

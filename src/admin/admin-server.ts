@@ -2,9 +2,11 @@
 import { createServer, type Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
+import type { Misses } from '../store/misses.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import type { OfflineSwitch } from '../upstream/offline-switch.ts';
 import { type AdminRoutes, answerByRoute, json, lines, text } from './answers.ts';
+import { listMisses } from './misses.ts';
 import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
@@ -18,6 +20,7 @@ export interface AdminServices {
   /** @throws RefusedError where the configuration cannot be used */
   reload: () => Promise<ReloadReport>;
   offline: OfflineSwitch;
+  misses: Misses;
   /** tries what serving needs; the reasons why it is not ready, empty where it is */
   notReady: () => Promise<string[]>;
   log: Logger;
@@ -65,11 +68,14 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
   '/': { method: 'GET', answer: () => text(200, 'hubcap: /metrics /healthz /readyz /api/status\n') },
 };
 
+/** Names of what is asked for are for who may read the data directory: the miss list is not given over TCP. */
 const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
   '/v1/reload': { method: 'POST', answer: async ({ reload }) => json(200, await reload()) },
   '/v1/offline': { method: 'POST', answer: ({ offline }, query) => json(200, turn(offline, query)) },
   '/v1/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
   '/v1/images': { method: 'GET', answer: ({ images }) => lines(images()) },
+  '/v1/misses': { method: 'GET', answer: ({ misses }) => lines(listMisses(misses.list())) },
+  '/v1/misses/clear': { method: 'POST', answer: ({ misses }) => json(200, { cleared: misses.clear() }) },
   '/v1/verify': {
     method: 'POST',
     answer: ({ verify }, query) => lines(verify(query.get('reference') ?? undefined)),

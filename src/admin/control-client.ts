@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
+import type { MissStatus } from './misses.ts';
 import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
@@ -13,6 +14,10 @@ export interface Control {
   images(): AsyncIterable<ImageStatus>;
   /** @param reference undefined for the whole store. @throws RefusedError when it is read */
   verify(reference: string | undefined): AsyncIterable<VerifyEvent>;
+  /** what clients asked for and could not be given, the last asked for first */
+  misses(): AsyncIterable<MissStatus>;
+  /** Empties that list. @returns how many lines it had */
+  clearMisses(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -71,6 +76,14 @@ class SocketControl implements DaemonControl {
   async *verify(reference: string | undefined): AsyncGenerator<VerifyEvent> {
     const query = reference === undefined ? '' : `?${new URLSearchParams({ reference })}`;
     for await (const line of this.#lines(`/v1/verify${query}`, 'POST')) yield JSON.parse(line) as VerifyEvent;
+  }
+
+  async *misses(): AsyncGenerator<MissStatus> {
+    for await (const line of this.#lines('/v1/misses')) yield JSON.parse(line) as MissStatus;
+  }
+
+  async clearMisses(): Promise<number> {
+    return (await this.#document<{ cleared: number }>('/v1/misses/clear', 'POST')).cleared;
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Catalog, ImageRow } from '../store/catalog.ts';
 import { closureOf } from '../store/closure.ts';
 import type { DiskStore } from '../store/disk-store.ts';
 import type { Fills } from '../store/fills.ts';
+import type { Misses } from '../store/misses.ts';
 
 export interface Status {
   version: string;
@@ -27,6 +28,8 @@ export interface Status {
     objects: number;
     isWritable: boolean;
   };
+  /** lines of the miss list, as of its last write */
+  misses: number;
   fills: { digest: string; size: number | undefined; bytes: number; readers: number }[];
   upstreams: {
     host: string;
@@ -165,6 +168,7 @@ export interface StatusSources {
   isWritable: () => boolean;
   store: DiskStore;
   fills: Fills;
+  misses: Misses;
   upstreams: readonly MirroredUpstream[];
   defaultUpstream: string;
   now: () => number;
@@ -193,6 +197,7 @@ export function describeStatus(sources: StatusSources): Status {
       objects: store.objects,
       isWritable: sources.isWritable(),
     },
+    misses: sources.misses.lines,
     fills: [...fills.list()].map(({ digest, size, frontier, readers }) => ({
       digest,
       size,

@@ -4,6 +4,7 @@ import type { ImageStatus } from '../admin/status.ts';
 import { formatBytes } from '../config/units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
+import { formatTable } from './table.ts';
 
 interface Options {
   config?: string | undefined;
@@ -31,7 +32,7 @@ export function images(version: string): CommandModule<object, Options> {
           if (json) process.stdout.write(`${JSON.stringify(image)}\n`);
           else rows.push(describe(image));
         }
-        if (!json) process.stdout.write(rows.length === 0 ? 'no images yet\n' : table(rows));
+        if (!json) process.stdout.write(rows.length === 0 ? 'no images yet\n' : formatTable(HEADINGS, rows));
       });
     },
   };
@@ -52,16 +53,4 @@ function describe({ reference, digest, storedBytes, state, platforms }: ImageSta
     state,
     `${shown}${of}`,
   ];
-}
-
-function table(rows: string[][]): string {
-  const widths = HEADINGS.map((heading, column) =>
-    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), heading.length),
-  );
-  const line = (cells: string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  return `${[HEADINGS, ...rows].map(line).join('\n')}\n`;
 }

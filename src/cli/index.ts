@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { ConfigError } from '../config/load.ts';
 import { images } from './images.ts';
+import { misses } from './misses.ts';
 import { offline } from './offline.ts';
 import { reload } from './reload.ts';
 import { ReportedError } from './reported-error.ts';
@@ -33,6 +34,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .command(verify(version))
     .command(offline())
     .command(reload())
+    .command(misses(version))
     .demandCommand(1, 'Name a command.')
     .strict()
     .recommendCommands()

@@ -38,6 +38,7 @@ function describe({
   isOffline,
   configuration,
   store,
+  misses,
   fills,
   upstreams,
 }: Status): string {
@@ -58,6 +59,7 @@ function describe({
         ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
       ];
     }),
+    ...(misses > 0 ? [`misses    ${misses} noted: \`hubcap misses\` lists them`] : []),
     ...fills.map(({ digest, size, bytes, readers }) => {
       const of = size === undefined ? '' : ` of ${formatBytes(size)}`;
       return `fill      ${digest.slice(0, 19)} ${formatBytes(bytes)}${of}, ${readers} ${readers === 1 ? 'reader' : 'readers'}`;

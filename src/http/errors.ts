@@ -15,7 +15,12 @@ export function errorBody({ code, message, detail }: RegistryError): string {
 }
 
 /** Sends an error answer; a response whose head is out can only be broken off. */
-export function sendError(response: ServerResponse, error: RegistryError, isHead: boolean): void {
+export function sendError(
+  response: ServerResponse,
+  error: RegistryError,
+  isHead: boolean,
+  headers: Record<string, string> = {},
+): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -26,6 +31,7 @@ export function sendError(response: ServerResponse, error: RegistryError, isHead
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     ...(error.retryAfterS !== undefined && { 'retry-after': String(error.retryAfterS) }),
+    ...headers,
     ...error.headers,
   });
   response.end(isHead ? undefined : body);

@@ -1,5 +1,7 @@
 /** Owns one request and its answer, and what is logged and counted of it at its end. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Refusal } from '../mirror/miss-reason.ts';
+import type { Repository } from '../oci/reference.ts';
 import type { Doubt, Outcome, RequestKind } from '../outcome.ts';
 
 /** Filled in while a request is answered; read once, when it has ended. */
@@ -8,7 +10,7 @@ export interface RequestRecord {
   outcome: Outcome;
   /** the host of the upstream, `none` where the request names none */
   upstream: string;
-  repository: string | undefined;
+  repository: Repository | undefined;
   reference: string | undefined;
   /** where blob bytes came from */
   source: 'store' | 'fill' | 'bypass' | undefined;
@@ -18,6 +20,8 @@ export interface RequestRecord {
   firstByteAt: number | undefined;
   /** why the request failed, for the log alone */
   error: unknown;
+  /** why the client was not given what it asked for; undefined where it was, or is itself the reason */
+  refusal: Refusal | undefined;
 }
 
 export interface Exchange {
@@ -40,6 +44,7 @@ export function newRecord(): RequestRecord {
     bytes: 0,
     firstByteAt: undefined,
     error: undefined,
+    refusal: undefined,
   };
 }
 

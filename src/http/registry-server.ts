@@ -5,7 +5,9 @@ import type { Blobs } from '../mirror/blobs.ts';
 import type { Listings } from '../mirror/listings.ts';
 import type { Manifests } from '../mirror/manifests.ts';
 import type { MirroredUpstream, UpstreamTable } from '../mirror/mirrored-upstream.ts';
+import { refusalOf } from '../mirror/miss-reason.ts';
 import { RegistryError } from '../oci/registry-error.ts';
+import { refusalStatus } from '../outcome.ts';
 import { answerBlob } from './blobs.ts';
 import { BufferPool } from './buffers.ts';
 import { errorBody, sendError, toClientError } from './errors.ts';
@@ -155,11 +157,14 @@ function fail({ response, isHead, record, idleMs }: Exchange, error: unknown): v
   }
   const shown = toClientError(error);
   record.error = shown.cause ?? shown.message;
+  record.refusal = record.upstream === 'none' ? undefined : refusalOf(shown);
   record.outcome = shown.status === 404 ? 'absent' : shown.code === 'DENIED' ? 'denied' : 'error';
   record.firstByteAt ??= performance.now();
   if (shown.status === 405 || shown.status === 414) response.shouldKeepAlive = false; // a body may follow
   response.socket?.setTimeout(idleMs);
-  sendError(response, shown, isHead);
+  const { outcome, refusal } = record;
+  const status = refusal && refusalStatus(outcome, refusal.cause ?? refusal.reason);
+  sendError(response, shown, isHead, status === undefined ? {} : { 'cache-status': status });
 }
 
 /** What the parser refuses never becomes a request: the answer is written by hand. */

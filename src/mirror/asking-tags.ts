@@ -182,7 +182,7 @@ export class AskingTags {
 
   /** Whoever is told that the tag is this digest gets it by digest too: what was absent before is not any more. */
   #learn(place: Place, tag: Tag, state: KnownTag): KnownTag {
-    this.#options.absences.forget(keyOf(place, state.digest));
+    for (const known of [tag, state.digest]) this.#options.absences.forget(keyOf(place, known));
     this.#options.tags.learn(place, tag, state);
     return state;
   }

@@ -4,7 +4,6 @@ import { SingleFlight } from '../single-flight.ts';
 import { Absences } from './absences.ts';
 import type { BlobQuestion } from './blobs.ts';
 import { cannotSay } from './failures.ts';
-import { untilConfirmed } from './patience.ts';
 import type { Grant, Permission } from './permission.ts';
 import { keyOf } from './place.ts';
 
@@ -59,10 +58,10 @@ export class BlobProofs {
     const wasHeld = state !== 'none';
     this.refuseAbsent(question);
     try {
-      const asking = this.#proving.run(keyOf(question, digest), () =>
-        upstream.client.headBlob(repository, digest),
+      const deadlineMs = wasHeld ? upstream.confirmMs : undefined;
+      const head = await this.#proving.run(keyOf(question, digest), () =>
+        upstream.client.headBlob(repository, digest, deadlineMs),
       ).result;
-      const head = await (wasHeld ? untilConfirmed(upstream, asking) : asking);
       if (head) {
         this.grant(question);
         return head;
@@ -91,7 +90,7 @@ export class BlobProofs {
   absent(question: BlobQuestion): Error {
     const { upstream, digest } = question;
     const key = keyOf(question, digest);
-    this.#permission.revoke(question, digest);
+    this.#permission.revoke(question, digest, 'blob');
     return this.#absences.remember(key, blobUnknown(key), upstream.notFoundTtlMs);
   }
 }

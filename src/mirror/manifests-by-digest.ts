@@ -148,10 +148,7 @@ export class ManifestsByDigest {
 
   #absent(place: Place, digest: Digest): RegistryError {
     const { permission, revoked } = this.#options;
-    if (permission.state(place, digest) !== 'none') {
-      permission.revoke(place, digest);
-      revoked(place, digest);
-    }
+    if (permission.revoke(place, digest, 'manifest')) revoked(place, digest);
     const error = manifestUnknown(nameOf(place, { kind: 'digest', digest }));
     return this.#options.absences.remember(keyOf(place, digest), error, place.upstream.notFoundTtlMs);
   }

@@ -76,10 +76,18 @@ export class Permission {
     if (proof) this.#options.catalog.grant(repositoryOf(place), digest, proof.atMs);
   }
 
-  /** Upstream has said that the repository does not hold it. */
-  revoke(place: Place, digest: Digest): void {
-    this.#proofs.delete(keyOf(place, digest));
-    this.#options.catalog.revoke(repositoryOf(place), digest);
+  /**
+   * Upstream has said that the repository holds no such manifest, or no such blob. Of the other kind, that says
+   * nothing: else who asks for a layer as if it were a manifest would take it from all others.
+   * @returns whether it was proven before
+   */
+  revoke(place: Place, digest: Digest, kind: 'manifest' | 'blob'): boolean {
+    const { catalog } = this.#options;
+    const isNoted = catalog.holds(repositoryOf(place), digest);
+    const isManifest = catalog.manifestType(digest) !== undefined;
+    if (isNoted && isManifest !== (kind === 'manifest')) return false;
+    if (isNoted) catalog.revoke(repositoryOf(place), digest);
+    return this.#proofs.delete(keyOf(place, digest)) || isNoted;
   }
 
   /** Upstream could not say (`unconfirmed`), or what it no longer has is to be `kept`: it is not asked for a while. */

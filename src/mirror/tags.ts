@@ -102,10 +102,12 @@ export class Tags {
   }
 
   #confirmBehind(place: Place, tag: Tag, known: KnownTag): void {
-    const { tags } = this.#options;
+    const { tags, byDigest } = this.#options;
     this.#behind.begin(nameOf(place, { kind: 'tag', tag }), async () => {
       try {
-        await this.#asking.confirm(place, tag, known, 'nobody');
+        // Who asked by HEAD alone so far has no use for the manifest.
+        const isHere = await byDigest.isServable(place, known.digest);
+        await this.#asking.confirm(place, tag, known, isHere ? 'nobody' : 'looker');
       } catch (error) {
         if (error instanceof RegistryError && error.status === 404) return; // forgotten: the next one is told
         tags.contest(place, tag);

@@ -15,7 +15,6 @@ import type { UpstreamRequestKind } from '../upstream/asker.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import { isWithin } from './freshness.ts';
-import { untilConfirmed } from './patience.ts';
 import { isListed } from './patterns.ts';
 import { type Place, repositoryOf } from './place.ts';
 
@@ -115,8 +114,7 @@ export class Visibility {
   async #ask(place: Place, wish: Wish, wasPublic: boolean): Promise<void> {
     const { upstream } = place;
     try {
-      const asking = this.#answer(place, wish);
-      const { word } = await (wasPublic ? untilConfirmed(upstream, asking) : asking);
+      const { word } = await this.#answer(place, wish, wasPublic ? upstream.confirmMs : undefined);
       if (word === 'private') throw refusal(place);
       if (word === 'absent' && !(wasPublic && (await this.#isGone(place, wish)))) {
         throw this.#absences.remember(nameOf(place, wish), absence(place, wish), upstream.notFoundTtlMs);
@@ -129,12 +127,12 @@ export class Visibility {
   }
 
   /** One question for all who ask about a repository. Absence is an answer for those alone who asked for that path. */
-  async #answer(place: Place, wish: Wish): Promise<Answer> {
+  async #answer(place: Place, wish: Wish, deadlineMs?: number): Promise<Answer> {
     const { path } = wish;
     const question = async (): Promise<Answer> => {
       const asked = strangersQuestion(wish);
       const atMs = this.#options.now();
-      const word = await place.upstream.client.isPublic(place.repository, asked.kind, asked.path);
+      const word = await place.upstream.client.isPublic(place.repository, asked.kind, asked.path, deadlineMs);
       if (word !== 'absent') this.#learn(place, word === 'public', atMs);
       return { path, word };
     };
@@ -149,22 +147,22 @@ export class Visibility {
    */
   async #isGone(place: Place, { kind, path }: Wish): Promise<boolean> {
     const { now } = this.#options;
-    const { client } = place.upstream;
+    const { client, confirmMs } = place.upstream;
     const reference = parseReference(path.slice(path.indexOf('/') + 1));
     if (!reference || (kind !== 'manifest' && kind !== 'blob')) return false;
     const key = `${pathOf(place)}/${path}`;
     const goneAtMs = this.#gone.get(key);
     if (goneAtMs !== undefined && isWithin(BRIEF_MS, goneAtMs, now())) return true;
-    const { result } = this.#looking.run(key, async () => {
+    return await this.#looking.run(key, async () => {
       const found =
         kind === 'manifest'
-          ? await client.headManifest(place.repository, reference)
-          : reference.kind === 'digest' && (await client.headBlob(place.repository, reference.digest));
+          ? await client.headManifest(place.repository, reference, confirmMs)
+          : reference.kind === 'digest' &&
+            (await client.headBlob(place.repository, reference.digest, confirmMs));
       if (found) this.#forget(place);
       else this.#gone.set(key, now());
       return !found;
-    });
-    return await untilConfirmed(place.upstream, result);
+    }).result;
   }
 
   #learn(place: Place, isPublic: boolean, atMs: number): void {

@@ -1,5 +1,6 @@
 /** Owns the opening and closing of a data directory: lock, catalog, store, fills, in that order. */
 import { statfs } from 'node:fs/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { keepBallast, withBallast } from './ballast.ts';
 import { Catalog } from './catalog.ts';
 import { markClean, openCatalogFile, putBack } from './catalog-schema.ts';
@@ -9,10 +10,14 @@ import { StorageError } from './errors.ts';
 import { Fills } from './fills.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
+import { Misses } from './misses.ts';
 import type { Partial } from './partials.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
+
+/** Lines of the miss list that are written in one transaction: some milliseconds. */
+const MISSES_AT_ONCE = 500;
 
 export interface StoreBudget {
   /** the byte budget, or a share (0 … 1) of the file system that holds the directory */
@@ -33,14 +38,15 @@ export interface DataDirectory {
   catalog: Catalog;
   store: DiskStore;
   fills: Fills;
+  misses: Misses;
   /** partial files of an earlier process that are worth going on with */
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
   setAside: string | undefined;
   /** what is wrong when somebody has removed or replaced the directory; undefined while it is ours */
   lost(): Promise<string | undefined>;
-  /** writes what is kept in memory */
-  flush(): void;
+  /** Writes what is kept in memory, in steps that hold nobody up. */
+  flush(): Promise<void>;
   reconcile(signal: AbortSignal): Promise<ReconcileReport>;
   /** @returns what gives the store another budget, once it is known how large a share of the file system is */
   resize(budget: StoreBudget): Promise<() => void>;
@@ -69,18 +75,24 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     const store = new DiskStore({ layout, index, maxBytes, minFreeBytes, observer, now });
     const partials = await store.partials.find();
     await store.aside.find();
+    const catalog = new Catalog(database, (error) =>
+      observer.storageFailed(new StorageError('writing the catalog', error)),
+    );
+    const misses = new Misses({ database, catalog });
     return {
       layout,
       index,
-      catalog: new Catalog(database, (error) =>
-        observer.storageFailed(new StorageError('writing the catalog', error)),
-      ),
+      catalog,
+      misses,
       store,
       fills: new Fills({ store, layout, observer, now }),
       partials,
       setAside,
       lost: () => possession.lost(),
-      flush: () => index.flushUses(),
+      flush: async () => {
+        index.flushUses();
+        while (misses.flush(MISSES_AT_ONCE)) await turn();
+      },
       resize: async (budget) => {
         const maxBytes = await resolveBudget(layout.root, budget.maxBytes);
         return () => store.ledger.limit({ maxBytes, minFreeBytes: budget.minFreeBytes });
@@ -91,10 +103,11 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
         store.close();
         try {
           index.flushUses();
+          misses.flush();
           markClean(database);
           putBack(database, layout.catalog);
         } catch (error) {
-          observer.storageFailed(new StorageError('writing last uses', error));
+          observer.storageFailed(new StorageError('writing last uses and misses', error));
         }
         database.close();
         keepBallast(layout.ballast);

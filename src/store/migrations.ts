@@ -40,9 +40,9 @@ CREATE INDEX tags_by_digest ON tags (digest);
 const MISSES_AND_REFERRERS = `
 ALTER TABLE repositories ADD COLUMN public_at INTEGER;
 CREATE TABLE misses (
-  upstream TEXT NOT NULL, repository TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, platform TEXT,
+  upstream TEXT NOT NULL, repository TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, platform TEXT NOT NULL,
   reason TEXT NOT NULL, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
-  PRIMARY KEY (upstream, repository, reference)
+  PRIMARY KEY (upstream, repository, reference, kind, platform)
 ) WITHOUT ROWID;
 CREATE INDEX misses_by_last ON misses (last_at);
 CREATE TABLE subjects (digest TEXT PRIMARY KEY, subject TEXT NOT NULL) WITHOUT ROWID;

@@ -52,6 +52,8 @@ export class Account {
   #absentUntilMs = 0;
   #counted: (RateLimit & { atMs: number }) | undefined;
   #rejection: UpstreamError | undefined;
+  #isAccepted = false;
+  #showing: Promise<void> | undefined;
   /** pull limits met since something was pulled */
   #refusals = 0;
 
@@ -103,10 +105,31 @@ export class Account {
     return login;
   }
 
+  /**
+   * Shows its login to a token server. One that was not accepted yet is shown by one of those who ask at once: the
+   * others wait for what becomes of it, since one that is wrong too often locks an account.
+   */
+  async show<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#isAccepted) return await ask();
+    if (this.#showing) {
+      await this.#showing;
+      if (this.rejection) throw this.rejection;
+      return await ask();
+    }
+    const asked = ask();
+    const settle = (isAccepted: boolean) => (): void => {
+      this.#isAccepted = isAccepted;
+      this.#showing = undefined;
+    };
+    this.#showing = asked.then(settle(true), settle(false)); // why not, is told to whoever asked
+    return await asked;
+  }
+
   /** Its login is not shown again for a while, and read afresh then. */
   reject(error: UpstreamError): void {
     this.#options.credentials.forget();
     this.#rejection = error;
+    this.#isAccepted = false;
     this.rejected.begin();
   }
 
@@ -144,10 +167,12 @@ export class Account {
 
   /** what upstream last said, as long as its window */
   get rateLimit(): RateLimit | undefined {
-    if (!this.#counted) return undefined;
-    const { atMs, ...limit } = this.#counted;
-    const isOver = limit.windowS !== undefined && this.#options.now() >= atMs + limit.windowS * 1000;
-    return isOver ? undefined : limit;
+    return this.#countHoldsMs > 0 ? this.#counted : undefined;
+  }
+
+  /** when upstream last counted its pulls; 0 where it never did */
+  get countedAtMs(): number {
+    return this.#counted?.atMs ?? 0;
   }
 
   /** pulls that it has left; what was never counted is full */
@@ -156,14 +181,19 @@ export class Account {
     return this.rateLimit?.remaining ?? Number.POSITIVE_INFINITY;
   }
 
-  /** @returns ms until what it has left is known to be other than the reserve, undefined where there is more */
-  inReserveMs(reserve: Reserve): number | undefined {
-    const { limit, remaining, windowS } = this.rateLimit ?? {};
-    if (remaining === undefined) return undefined;
+  /** @returns ms until the count that says that no more than the reserve is left is too old; 0 where there is more */
+  inReserveMs(reserve: Reserve): number {
+    const { limit, remaining } = this.rateLimit ?? {};
+    if (remaining === undefined) return 0;
     const kept = typeof reserve === 'number' ? reserve : Math.floor((limit ?? 0) * reserve.share);
-    if (kept === 0 || remaining > kept) return undefined;
-    const atMs = this.#counted?.atMs ?? 0;
-    return windowS === undefined ? RESERVE_MS : atMs + windowS * 1000 - this.#options.now();
+    return kept > 0 && remaining <= kept ? this.#countHoldsMs : 0;
+  }
+
+  /** ms; a window that upstream does not name, or makes too long, is bounded */
+  get #countHoldsMs(): number {
+    if (!this.#counted) return 0;
+    const { atMs, windowS = Number.POSITIVE_INFINITY } = this.#counted;
+    return Math.max(0, atMs + Math.min(windowS * 1000, MAX_REST_MS) - this.#options.now());
   }
 
   state(name: string): AccountState {
@@ -176,9 +206,6 @@ export class Account {
     };
   }
 }
-
-/** Where upstream does not say how long its window is. */
-const RESERVE_MS = 60_000;
 
 /** Some registries take a token for both the user name and the password: such a name is none to show. */
 function nameOf({ source }: Credentials, login?: Login): string {

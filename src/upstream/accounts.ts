@@ -5,6 +5,7 @@ import { type CredentialSource, Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Rest } from './rest.ts';
+import { throttled } from './throttling.ts';
 
 export interface AccountsOptions {
   /** the name that clients use */
@@ -22,6 +23,8 @@ export interface Errand {
   repository: Repository;
   /** it counts against a pull limit: a manifest by GET */
   isPull: boolean;
+  /** its answer may tell what is left: a manifest by GET or HEAD */
+  isCounted: boolean;
   /** no client waits for it: the reserve is not spent on it */
   isBackground: boolean;
   /** it is asked as somebody without credentials */
@@ -134,6 +137,7 @@ export class Accounts {
     const able = welcome.filter((account) => !errand.isPull || this.#pullsAfterMs(account, errand) === 0);
     const [first] = able;
     if (!first || errand.isAnonymous) return first;
+    if (errand.isCounted && able.every(({ pulls }) => pulls.leftMs > 0)) return longestUncounted(able, first);
     const most = able.reduce((best, account) => (account.left > best.left ? account : best), first);
     if (this.#current && able.includes(this.#current)) {
       if (!hasClearlyMore(most, this.#current)) return this.#current;
@@ -159,8 +163,8 @@ export class Accounts {
   }
 
   #pullsAfterMs(account: Account, { isBackground }: Errand): number {
-    const reservedMs = isBackground ? account.inReserveMs(this.#options.reserve) : undefined;
-    return Math.max(account.pulls.leftMs, reservedMs ?? 0);
+    const reservedMs = isBackground ? account.inReserveMs(this.#options.reserve) : 0;
+    return Math.max(account.pulls.leftMs, reservedMs);
   }
 
   async #isReady(account: Account): Promise<boolean> {
@@ -180,10 +184,7 @@ export class Accounts {
     if (waits.length > 0) {
       const isLimit = resting.every(({ pulls }) => pulls.leftMs > 0);
       const why = isLimit ? 'allows no more pulls for now' : 'has few pulls left: they are kept for clients';
-      const retryAfterMs = Math.min(...waits);
-      return new UpstreamError(`${host} ${why}`, {
-        ...{ reason: 'throttled', limit: 'pulls', host, status: 429, retryAfterMs },
-      });
+      return throttled(`${host} ${why}`, host, 'pulls', Math.min(...waits));
     }
     return errand.isAnonymous ? undefined : this.#present().find(({ rejection }) => rejection)?.rejection;
   }
@@ -192,6 +193,11 @@ export class Accounts {
     const { host } = this.#options.url;
     return new UpstreamError(`${host}: no account may ask`, { reason: 'denied', host });
   }
+}
+
+/** While nobody may pull, the questions that cost nothing go round: any of them may find that a limit has lifted. */
+function longestUncounted(accounts: readonly Account[], first: Account): Account {
+  return accounts.reduce((best, account) => (account.countedAtMs < best.countedAtMs ? account : best), first);
 }
 
 /** Whom upstream has not counted yet is taken to have what the current one has when it is full. */

@@ -8,17 +8,11 @@ import type { EndpointState } from './circuit.ts';
 import type { CredentialSource } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
 import type { OfflineSwitch } from './offline-switch.ts';
-import {
-  type LimitKind,
-  limitOf,
-  parseRateLimit,
-  parseRetryAfter,
-  pullsRestMs,
-  type RateLimit,
-} from './rate-limit.ts';
+import { parseRateLimit, type RateLimit } from './rate-limit.ts';
+import { imposeLimit, throttled } from './throttling.ts';
 import type { TlsRules } from './tls.ts';
 import { Tokens } from './tokens.ts';
-import { type Answer, discardBody, type Lane, type ProxyRules, readSmall, Transport } from './transport.ts';
+import { type Answer, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
 
 export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
 
@@ -133,7 +127,7 @@ export class Asker {
       } catch (error) {
         this.#accounts.leave(account);
         if (!(error instanceof UpstreamError) || !isAboutAccount(error)) throw error;
-        if (error.reason === 'denied') account.deny(ask.repository);
+        if (error.reason === 'denied' && !account.rejection) account.deny(ask.repository);
         tried.add(account);
         failure = error;
       }
@@ -212,59 +206,34 @@ export class Asker {
   async #refused(ask: Ask, account: Account, answer: Answer): Promise<UpstreamError> {
     const { host } = this.#options.url;
     const { status } = answer;
-    if (status === 429) return await this.#throttled(ask, account, answer);
+    if (status === 429) {
+      const { now } = this.#options;
+      return await imposeLimit({
+        accounts: this.#accounts,
+        account,
+        errand: errandOf(ask),
+        answer,
+        host,
+        now,
+      });
+    }
     await discardBody(answer);
     if (status === 401 || status === 403) {
       return new UpstreamError(`${host} refuses access`, { reason: 'denied', host, status });
     }
     return unexpectedStatus(host, status);
   }
-
-  async #throttled(ask: Ask, account: Account, answer: Answer): Promise<UpstreamError> {
-    const { url, now } = this.#options;
-    const { isPull } = errandOf(ask);
-    const rateLimit = parseRateLimit(answer.header);
-    const namedMs = parseRetryAfter(answer.header('retry-after'), now());
-    const limit = limitOf({
-      isPull,
-      rateLimit,
-      body: isPull ? await readExcuse(answer, url.host) : undefined,
-    });
-    if (!isPull) await discardBody(answer);
-    const { requests } = this.#accounts;
-    if (limit === 'requests') {
-      requests.begin(namedMs);
-      return throttled(`${url.host} limits the rate`, url.host, limit, requests.leftMs);
-    }
-    const windowS = rateLimit?.windowS ?? account.rateLimit?.windowS;
-    this.#accounts.exhaust(account, pullsRestMs(namedMs, windowS));
-    return throttled(`${url.host} allows no more pulls for now`, url.host, limit, account.pulls.leftMs);
-  }
 }
-
-/** What a 429 says for itself. An answer that is broken or too long says nothing. */
-async function readExcuse(answer: Answer, host: string): Promise<string | undefined> {
-  try {
-    return (await readSmall(answer, host, MAX_EXCUSE_BYTES)).toString('utf8');
-  } catch {
-    return undefined; // the status was said before it broke; what to make of it needs no more
-  }
-}
-
-const MAX_EXCUSE_BYTES = 16 * 1024;
 
 /** HEAD does not count against a pull limit, nor do blobs. */
 function errandOf({ kind, method, repository, isBackground = false, isAnonymous = false }: Ask): Errand {
-  return { repository, isPull: kind === 'manifest' && method === 'GET', isBackground, isAnonymous };
+  const isCounted = kind === 'manifest';
+  return { repository, isPull: isCounted && method === 'GET', isCounted, isBackground, isAnonymous };
 }
 
 /** Another account may be given what this one was not. */
 function isAboutAccount({ reason, limit }: UpstreamError): boolean {
   return reason === 'denied' || (reason === 'throttled' && limit === 'pulls');
-}
-
-function throttled(message: string, host: string, limit: LimitKind, retryAfterMs: number): UpstreamError {
-  return new UpstreamError(message, { reason: 'throttled', limit, host, status: 429, retryAfterMs });
 }
 
 /** @returns the error for a status that no registry gives to this question, or that says it failed */

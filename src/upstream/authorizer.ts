@@ -36,12 +36,13 @@ export class Authorizer {
     this.#options = options;
   }
 
-  /** @returns what to send along, undefined while upstream has made no challenge */
+  /** @returns what to send along, undefined while upstream has made no challenge, or none that the account can answer */
   async prepare(repository: Repository, account: Account): Promise<Authorization | undefined> {
-    const own = this.#challenges.get(repository);
-    if (own) return await this.#answer(own, repository, account);
     const general = this.#latest?.scheme === 'bearer' ? { ...this.#latest, scope: undefined } : this.#latest;
-    return general && (await this.#answer(general, repository, account));
+    const challenge = this.#challenges.get(repository) ?? general;
+    // A registry that wants a password for one thing may give another to everybody.
+    if (!challenge || (challenge.scheme === 'basic' && !(await account.open()))) return undefined;
+    return await this.#answer(challenge, repository, account);
   }
 
   /**
@@ -105,10 +106,12 @@ export class Authorizer {
       login,
       holder: account.id,
     };
-    const token = await tokens.get(question).catch((error: unknown) => {
-      if (error instanceof UpstreamError && isRefusedLogin(question, error)) account.reject(error);
-      throw error;
-    });
+    const ask = (): Promise<string> =>
+      tokens.get(question).catch((error: unknown) => {
+        if (error instanceof UpstreamError && isRefusedLogin(question, error)) account.reject(error);
+        throw error;
+      });
+    const token = await (login ? account.show(ask) : ask());
     return {
       header: `Bearer ${token}`,
       reject: () => tokens.reject(question, token),

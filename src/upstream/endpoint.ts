@@ -255,7 +255,7 @@ export class Endpoint {
 
 /** Whether an address is asked as somebody: then not all that it gives is for everybody. */
 export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
-  return credentials.length > 0 || tls.cert !== undefined;
+  return credentials.some(({ kind }) => kind !== 'anonymous') || tls.cert !== undefined;
 }
 
 function isHtml(answer: Answer): boolean {

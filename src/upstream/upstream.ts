@@ -52,6 +52,8 @@ type Question = Asked & { deadlineMs: number };
 export class Upstream {
   readonly host: string;
   readonly address: URL;
+  /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
+  readonly hasCredentials: boolean;
   readonly #options: UpstreamSettings;
   readonly #authority: Endpoint;
   readonly #endpoints: readonly Endpoint[];
@@ -62,6 +64,7 @@ export class Upstream {
   constructor(options: UpstreamSettings) {
     this.host = options.host;
     this.address = options.url;
+    this.hasCredentials = [options, ...options.mirrors].some(hasIdentity);
     this.#options = options;
     this.#authority = new Endpoint(options, true);
     const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
@@ -76,11 +79,6 @@ export class Upstream {
   /** until when the registry itself is not asked: the limit on the requests of this address was met */
   get restingUntilMs(): number | undefined {
     return this.#authority.restingUntilMs;
-  }
-
-  /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
-  get hasCredentials(): boolean {
-    return [this.#options, ...this.#options.mirrors].some(hasIdentity);
   }
 
   /** in the order in which they are asked */

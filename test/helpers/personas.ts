@@ -139,6 +139,39 @@ export function tokened(server: TokenServer, realm = `${server.url}/token`): Per
   };
 }
 
+export interface Meter {
+  /** by account, `anonymous` included: pulls that it has left */
+  left: Record<string, number>;
+  /** what is said of it; undefined: upstream keeps silent about its limits */
+  said?: { limit: number; windowS: number };
+  retryAfterS?: number;
+  /** who asked, for each manifest that was given or refused */
+  readonly pulled: string[];
+}
+
+/** Counts pulls by account and refuses those who have none left, as Docker Hub does. Stands inside `tokened`. */
+export function metered(server: TokenServer, meter: Meter): Persona {
+  return async (asked, answer) => {
+    if (!manifests(asked)) return await answer();
+    const holder = server.holderOf(asked.headers.authorization?.slice('Bearer '.length) ?? '');
+    const left = meter.left[holder] ?? 0;
+    const isOut = pulls(asked) && left === 0;
+    if (pulls(asked)) {
+      meter.pulled.push(`${holder} ${isOut ? 429 : 200}`);
+      meter.left[holder] = Math.max(0, left - 1);
+    }
+    const window = meter.said && `;w=${meter.said.windowS}`;
+    const said = meter.said && {
+      'ratelimit-limit': `${meter.said.limit}${window}`,
+      'ratelimit-remaining': `${meter.left[holder] ?? 0}${window}`,
+      'docker-ratelimit-source': `id-of-${holder}`,
+    };
+    const retryAfter = meter.retryAfterS && { 'retry-after': String(meter.retryAfterS) };
+    const plain = await (isOut ? outOfPulls({ ...retryAfter })(asked, answer) : answer());
+    return { ...plain, headers: { ...plain.headers, ...said } };
+  };
+}
+
 /** Sends blob requests to a CDN, with addresses that are signed afresh each time. */
 export function redirecting(cdn: PersonaServer & { sign(path: string): string }, status = 307): Persona {
   return async (asked, answer) => {

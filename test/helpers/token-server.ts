@@ -15,6 +15,8 @@ export interface TokenServer extends PersonaServer {
   /** `Authorization` headers and form fields that it was shown */
   readonly shown: readonly string[];
   isValid(token: string, scope: string): boolean;
+  /** the user name that was shown for a token; `anonymous` where none was */
+  holderOf(token: string): string;
   /** ends every token that was issued so far */
   revokeAll(): void;
 }
@@ -26,6 +28,10 @@ export interface TokenServerOptions {
   isPublic?: (repository: string) => boolean;
   /** strangers are given a token for the others as well, as at the Hub; it opens nothing */
   isGenerous?: boolean;
+  /** others who may */
+  logins?: { username: string; password: string }[];
+  /** whether who shows nothing may have tokens although there are logins */
+  letsStrangersIn?: boolean;
   refreshToken?: string;
   tls?: TlsOptions;
 }
@@ -34,22 +40,27 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
   const issued: string[] = [];
   const shown: string[] = [];
   const valid = new Map<string, string>();
-  const basic =
-    options.login &&
-    `Basic ${Buffer.from(`${options.login.username}:${options.login.password}`).toString('base64')}`;
+  const holders = new Map<string, string>();
+  const logins = new Map(
+    [options.login ?? [], options.logins ?? []].flat().map(({ username, password }) => {
+      return [`Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`, username];
+    }),
+  );
+  const isOpen = logins.size === 0;
+  if (isOpen || options.letsStrangersIn) logins.set('', 'anonymous');
   const plain = (asked: Asked): Answer => {
     const { method, headers, query, form } = asked;
     if (headers.authorization !== undefined) shown.push(headers.authorization);
     for (const [name, value] of form) shown.push(`${name}=${value}`);
     if (method === 'GET' && !self.speaksGet) return { status: 405 };
     const scope = (method === 'GET' ? query : form).get('scope') ?? '';
-    const isStranger = basic !== undefined && method === 'GET' && headers.authorization === undefined;
+    const isStranger = !isOpen && method === 'GET' && headers.authorization === undefined;
     const isForAll = options.isPublic?.(scope.replace(/^repository:(.+):pull$/, '$1')) ?? false;
     const isWelcome = isStranger && (isForAll || options.isGenerous === true);
     const isLetIn =
       isWelcome ||
       (method === 'GET'
-        ? basic === undefined || headers.authorization === basic
+        ? isOpen || logins.has(headers.authorization ?? '')
         : form.get('grant_type') === 'refresh_token'
           ? form.get('refresh_token') === options.refreshToken
           : form.get('username') === options.login?.username &&
@@ -57,7 +68,8 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     if (!isLetIn) return { status: 401 };
     const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
     issued.push(token);
-    valid.set(token, isStranger && !isForAll ? '' : scope);
+    holders.set(token, logins.get(headers.authorization ?? '') ?? 'anonymous');
+    valid.set(token, isStranger && !isForAll && !options.letsStrangersIn ? '' : scope);
     const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
     if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
     return {
@@ -74,6 +86,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     issued,
     shown,
     isValid: (token: string, scope: string) => valid.get(token) === scope,
+    holderOf: (token: string) => holders.get(token) ?? 'anonymous',
     revokeAll: () => valid.clear(),
   });
   return self;

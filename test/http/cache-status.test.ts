@@ -1,5 +1,5 @@
 import t from 'tap';
-import { cacheStatus, type Outcome } from '../../src/outcome.ts';
+import { cacheStatus, type Outcome, refusalStatus } from '../../src/outcome.ts';
 
 const outcomes: Record<Outcome, string> = {
   hit: 'hubcap; hit',
@@ -23,5 +23,19 @@ t.test('every outcome has its words', async (t) => {
     const shown = outcome === 'stale' ? `${expected}; fwd-status=429` : expected;
     t.equal(cacheStatus(outcome, 429), shown, 'what upstream said matters to stale ones alone');
     t.match(cacheStatus(outcome, 429), GRAMMAR);
+  }
+});
+
+t.test('and so has every refusal', async (t) => {
+  const refusals: [outcome: Outcome, detail: string, expected: string][] = [
+    ['absent', 'offline', 'hubcap; detail=offline'],
+    ['absent', 'absent', outcomes.absent],
+    ['denied', 'denied', outcomes.denied],
+    ['error', 'throttled', 'hubcap; fwd=miss; detail=throttled'],
+    ['error', 'server-error', 'hubcap; fwd=miss; detail=server-error'],
+  ];
+  for (const [outcome, detail, expected] of refusals) {
+    t.equal(refusalStatus(outcome, detail), expected);
+    t.match(expected, GRAMMAR);
   }
 });

@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap';
+import { ANY_MANIFEST } from '../helpers/client.ts';
 import { makeClock } from '../helpers/clock.ts';
 import { imageOf } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
-import type { Asked } from '../helpers/persona-server.ts';
+import type { Asked, Persona } from '../helpers/persona-server.ts';
 import { failing, manifests, only, silent } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
@@ -85,6 +86,50 @@ t.test('a manifest that cannot be had behind: what the tag was is served meanwhi
   registry.act();
   clock.pass(BEHIND_MS);
   t.equal(await digest(), young.manifest.digest);
+});
+
+/** Says with each manifest how many pulls are left. */
+const counting: Persona = only(manifests, async (_asked, answer) => {
+  const plain = await answer();
+  const left = { 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '5;w=21600' };
+  return { ...plain, headers: { ...plain.headers, ...left } };
+});
+
+t.test('the last pulls of a limit are kept for those who wait', async (t) => {
+  const { clock, registry, mirror, digest } = await start(t, { staleWhileRevalidateMs: BEHIND_MS });
+  registry.act(counting);
+  clock.pass(TTL_MS);
+  await digest();
+  await until('it is confirmed', () => registry.count('HEAD') === 1);
+  await until(
+    'it is fresh',
+    async () => (await mirror.manifest(latest)).headers['cache-status'] === 'hubcap; hit',
+  );
+  registry.push('team/app', young, 'latest');
+  clock.pass(TTL_MS);
+  t.equal(await digest(), old.manifest.digest);
+  await until('it is not fetched', async () => (await mirror.manifest(latest)).headers.warning !== undefined);
+  t.equal(registry.count('GET'), 1);
+  t.equal((await mirror.head(latest)).headers['docker-content-digest'], old.manifest.digest, 'HEAD agrees');
+  clock.pass(BEHIND_MS);
+  t.equal(await digest(), young.manifest.digest);
+  t.equal(registry.count('GET'), 2);
+});
+
+t.test('a tag that is only looked at is fetched by nobody', async (t) => {
+  const { clock, registry, mirror } = await start(t, { refreshAhead: true });
+  const other = '/v2/team/app/manifests/other';
+  const look = () => mirror.head(other, { headers: ANY_MANIFEST });
+  registry.push('team/app', young, 'other');
+  t.equal((await look()).headers['docker-content-digest'], young.manifest.digest);
+  registry.push('team/app', old, 'other');
+  clock.pass(TTL_MS - 1);
+  await look();
+  await until(
+    'it is seen to move',
+    async () => (await look()).headers['docker-content-digest'] === old.manifest.digest,
+  );
+  t.equal(registry.count('GET'), 1);
 });
 
 t.test('a refusal found behind is told to the next one', async (t) => {

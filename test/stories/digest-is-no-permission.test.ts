@@ -130,3 +130,21 @@ t.test('a manifest that is stored is served through another repository after its
   t.equal(registry.count('GET', '/manifests/'), 1);
   t.equal(registry.count('HEAD', '/manifests/'), 2);
 });
+
+t.test('who asks for a layer as if it were a manifest, or the reverse, takes it from nobody', async (t) => {
+  const registry = await startRegistry(t);
+  const image = imageOf('app', [1000]);
+  registry.push('team/app', image, 'latest');
+  const settings = { at: registry, grantTtlMs: 0, retries: 0, notFoundTtlMs: 0 };
+  const mirror = await startMirror(t, { upstreams: { 'registry.test': settings } });
+  const layer = image.layers[0]?.digest;
+  const paths = ['manifests/latest', `manifests/${image.manifest.digest}`, `blobs/${layer}`];
+  for (const path of paths) t.equal((await mirror.manifest(`/v2/team/app/${path}`)).status, 200);
+  await mirror.settled();
+  for (const path of [`manifests/${layer}`, `blobs/${image.manifest.digest}`]) {
+    t.equal((await mirror.manifest(`/v2/team/app/${path}`)).status, 404);
+    t.equal((await mirror.head(`/v2/team/app/${path}`)).status, 404);
+  }
+  registry.act(failing(503));
+  for (const path of paths) t.equal((await mirror.manifest(`/v2/team/app/${path}`)).status, 200, path);
+});

@@ -142,6 +142,51 @@ t.test('an identity token is exchanged', async (t) => {
   t.equal(seen[0]?.headers.authorization, undefined);
 });
 
+t.test('an identity token is the password of a server that does not speak OAuth2', async (t) => {
+  for (const status of [400, 401, 404, 405]) {
+    const { tokens, question, seen } = await open(t, (seen, response) =>
+      seen.method === 'POST' ? response.writeHead(status).end() : response.end('{"token":"x"}'),
+    );
+    t.equal(await tokens.get(question({ username: 'someone', password: '', identityToken: 'hunter2' })), 'x');
+    t.equal(seen[1]?.headers.authorization, basic);
+    const failure = await failureOf(
+      tokens.get(question({ username: '', password: '', identityToken: 'hunter2' }, 'repository:b:pull')),
+    );
+    t.match(failure, { status }, 'nobody is no user');
+    t.notMatch(inspect(failure, { depth: 9 }), /hunter2/);
+  }
+});
+
+t.test('a token server that limits the rate is left alone, for whatever scope', async (t) => {
+  const { tokens, question, seen, clock } = await open(t, (_, response, count) =>
+    count < 2
+      ? response.writeHead(429, count === 0 ? { 'retry-after': '90' } : {}).end()
+      : response.end('{"token":"x"}'),
+  );
+  const failure = { reason: 'throttled', limit: 'requests', retryAfterMs: 90_000 };
+  t.match(await failureOf(tokens.get(question())), failure);
+  t.match(await failureOf(tokens.get(question(someone, 'repository:b:pull'))), failure);
+  clock.nowMs += 90_000;
+  t.match(await failureOf(tokens.get(question())), { reason: 'throttled' });
+  clock.nowMs += 45_000;
+  const scopes = ['a', 'b', 'c', 'd'].map((name) => `repository:${name}:pull`);
+  const asked = await Promise.allSettled(scopes.map((scope) => tokens.get(question(undefined, scope))));
+  t.same(
+    asked.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'rejected', 'rejected'],
+    'after a time that it did not name one goes ahead',
+  );
+  t.equal(await tokens.get(question(undefined, 'repository:d:pull')), 'x');
+  t.equal(seen.length, 4);
+});
+
+t.test('two accounts of one user have tokens of their own', async (t) => {
+  const { tokens, question, seen } = await open(t, counting);
+  t.equal(await tokens.get({ ...question(someone), holder: 0 }), 't0');
+  t.equal(await tokens.get({ ...question(someone), holder: 1 }), 't1');
+  t.equal(seen.length, 2);
+});
+
 t.test('an anonymous token is not taken for that of an identity', async (t) => {
   const { tokens, question } = await open(t, counting);
   const anonymous = await tokens.get(question());
