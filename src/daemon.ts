@@ -14,6 +14,7 @@ import { Blobs } from './mirror/blobs.ts';
 import { Listings } from './mirror/listings.ts';
 import { ManifestCache } from './mirror/manifest-cache.ts';
 import { Manifests } from './mirror/manifests.ts';
+import type { UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { Permission } from './mirror/permission.ts';
 import { Visibility } from './mirror/visibility.ts';
 import {
@@ -124,7 +125,7 @@ function assemble(foundation: Foundation): Parts {
   const { table } = upstreams;
   metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(foundation);
+  const mirror = makeMirror(foundation, table);
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -187,16 +188,20 @@ async function closeAll(parts: Parts, deadline: AbortSignal, background?: Promis
   opened.close();
 }
 
-function makeMirror({ opened: { store, fills, catalog }, offline: { isOffline }, log, now }: Foundation) {
+function makeMirror(
+  { opened: { store, fills, catalog }, offline: { isOffline }, log, now }: Foundation,
+  upstreams: UpstreamTable,
+) {
   const visibility = new Visibility({ catalog, isOffline, now });
   const permission = new Permission({ catalog, visibility, isOffline, now });
   const cache = new ManifestCache(store, catalog);
   const failedBehind = (reference: string, error: unknown): void =>
     log.warn({ reference, error }, 'a tag could not be confirmed behind');
+  const manifests = new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind });
   return {
-    manifests: new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind }),
+    manifests,
     blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
-    listings: new Listings({ catalog, visibility, isOffline, now }),
+    listings: new Listings({ upstreams, catalog, cache, manifests, visibility, isOffline, now }),
   };
 }
 

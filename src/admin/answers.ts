@@ -68,11 +68,10 @@ async function find<S>(
 ): Promise<Answer> {
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
   const isReading = method === 'GET' || method === 'HEAD';
-  if (isReading && route?.method === 'POST') return text(405, 'this changes something: use POST\n');
-  if (!isReading && route?.method !== 'POST') return text(405, 'this can only be read: use GET\n');
-  if (!route || (!isReading && method !== 'POST')) {
-    return text(404, `there is nothing here: see ${Object.keys(routes).join(', ')}\n`);
-  }
+  const isPost = route?.method === 'POST';
+  if (isPost && method !== 'POST') return text(405, 'this changes something: use POST\n');
+  if (!isPost && !isReading) return text(405, 'this can only be read: use GET\n');
+  if (!route) return text(404, `there is nothing here: see ${Object.keys(routes).join(', ')}\n`);
   try {
     return await route.answer(services, new URLSearchParams(query));
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Owns the answers to list requests. */
-import type { Listing, Listings } from '../mirror/listings.ts';
+import type { Listing } from '../mirror/listing.ts';
+import type { Listings } from '../mirror/listings.ts';
 import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
 import { cacheStatus } from '../outcome.ts';
 import { type Exchange, sendHead } from './exchange.ts';
@@ -25,7 +26,7 @@ export async function answerReferrers(
 ): Promise<void> {
   note(exchange, route, 'referrers');
   exchange.record.reference = route.digest;
-  sendListing(exchange, await listings.referrers(route, route.digest, route.artifactType), route.ns);
+  sendListing(exchange, await listings.referrers(route, route.digest, route), route.ns);
 }
 
 /** distribution, "Catalog": the repositories that hubcap holds. */
@@ -40,22 +41,34 @@ function note({ record }: Exchange, route: RouteOf<'tags' | 'referrers'>, kind: 
   record.repository = route.repository;
 }
 
-function sendListing(
-  exchange: Exchange,
-  { outcome, body, mediaType, next }: Listing,
-  ns: string | undefined,
-): void {
-  const { request, response, isHead, record } = exchange;
+function sendListing(exchange: Exchange, listing: Listing, ns: string | undefined): void {
+  const { response, isHead, record } = exchange;
+  const { outcome, body, mediaType, upstreamStatus } = listing;
   record.outcome = outcome;
-  const path = (request.url ?? '').replace(/\?.*$/s, '');
-  const query = ns === undefined ? next : `${next}&${new URLSearchParams({ ns })}`;
   sendHead(exchange, 200, {
     'content-type': mediaType,
     'content-length': body.length,
-    'cache-status': cacheStatus(outcome),
-    ...(next !== undefined && { link: `<${path}?${query}>; rel="next"` }),
+    'cache-status': cacheStatus(outcome, upstreamStatus),
+    ...linkOf(exchange, listing, ns),
+    ...(listing.filter !== undefined && { 'oci-filters-applied': listing.filter }),
     ...(ns !== undefined && { 'oci-namespace': ns }),
+    ...(outcome === 'stale' && { warning: STALE }),
   });
   record.bytes = isHead ? 0 : body.length;
   response.end(isHead ? undefined : body);
+}
+
+const STALE = '299 - "hubcap could not ask its upstream for this list; it is what was known last"';
+
+/** RFC 8288: the path is the one that the client used, whatever stands before `/v2/`. */
+function linkOf(
+  { request }: Exchange,
+  { next }: Listing,
+  ns: string | undefined,
+): { link: string } | undefined {
+  if (!next) return undefined;
+  const path = (request.url ?? '').replace(/\?.*$/s, '');
+  const query = new URLSearchParams(next);
+  if (ns !== undefined) query.set('ns', ns);
+  return { link: `<${path}?${query}>; rel="next"` };
 }

@@ -30,7 +30,7 @@ export type Route<U> =
   | (Place<U> & { kind: 'manifest'; reference: Reference })
   | (Place<U> & { kind: 'blob'; digest: Digest })
   | (Place<U> & { kind: 'tags'; page: Page })
-  | (Place<U> & { kind: 'referrers'; digest: Digest; artifactType: string | undefined });
+  | (Place<U> & { kind: 'referrers'; digest: Digest; artifactType: string | undefined; last: string });
 
 export interface RequestLine {
   method: string;
@@ -96,8 +96,8 @@ function parseBelowRepository<U>(
     return { kind: 'tags', page: parsePage(query), ...locateRepository(components) };
   }
   if (noun === 'referrers') {
-    const artifactType = query.get('artifactType') ?? undefined;
-    return { kind: 'referrers', digest: toDigest(last), artifactType, ...locateRepository(components) };
+    const page = { artifactType: query.get('artifactType') ?? undefined, last: query.get('last') ?? '' };
+    return { kind: 'referrers', digest: toDigest(last), ...page, ...locateRepository(components) };
   }
   throw notFound(`/v2/${segments.join('/')}`);
 }

@@ -4,6 +4,7 @@ import type { Reference, Tag } from '../oci/reference.ts';
 import { manifestUnknown } from '../oci/registry-error.ts';
 import type { Doubt, Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
+import { UpstreamError } from '../upstream/errors.ts';
 import type { FetchedManifest, ManifestHead } from '../upstream/upstream.ts';
 import type { Absences } from './absences.ts';
 import { cannotSay, upstreamStatusOf } from './failures.ts';
@@ -74,7 +75,7 @@ export class AskingTags {
       return await this.#follow(place, tag, digest, checkedAtMs, asker);
     } catch (error) {
       if (!cannotSay(error) || !(await byDigest.isServable(place, known.digest))) throw error;
-      tags.pause(place, tag, known, 'unconfirmed', ASK_AGAIN_AFTER_MS);
+      tags.pause(place, tag, known, 'unconfirmed', quietMs(error));
       return stale(known, 'unconfirmed', upstreamStatusOf(error));
     }
   }
@@ -201,6 +202,12 @@ export class AskingTags {
     const error = manifestUnknown(nameOf(place, { kind: 'tag', tag }));
     throw absences.remember(keyOf(place, tag), error, upstream.notFoundTtlMs);
   }
+}
+
+/** An upstream that is left alone already is asked as soon as it may be. */
+function quietMs(error: unknown): number {
+  if (!(error instanceof UpstreamError) || !error.isFromMemory) return ASK_AGAIN_AFTER_MS;
+  return Math.min(ASK_AGAIN_AFTER_MS, error.retryAfterMs ?? ASK_AGAIN_AFTER_MS);
 }
 
 /** @returns what is served although upstream did not confirm it */

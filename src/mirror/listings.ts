@@ -1,167 +1,82 @@
-/** Owns lists: the tags of a repository, the referrers of a digest, the repositories that hubcap holds. */
-import { LRUCache } from 'lru-cache';
+/** Owns lists as clients ask for them: the tags of a repository, the referrers of a digest, the repositories held. */
 import type { Digest } from '../oci/digest.ts';
-import { OCI_INDEX } from '../oci/media-types.ts';
-import type { Repository } from '../oci/reference.ts';
-import { nameUnknown, unavailable } from '../oci/registry-error.ts';
-import type { Outcome } from '../outcome.ts';
-import { SingleFlight } from '../single-flight.ts';
+import { parseRepository } from '../oci/reference.ts';
 import type { Catalog } from '../store/catalog.ts';
-import type { UpstreamRequestKind } from '../upstream/asker.ts';
-import { UpstreamError } from '../upstream/errors.ts';
-import { Absences } from './absences.ts';
-import { cannotSay, toRegistryError } from './failures.ts';
-import type { MirroredUpstream } from './mirrored-upstream.ts';
+import { goingOn, jsonListing, type ListedPage, type Listing } from './listing.ts';
+import type { ManifestCache } from './manifest-cache.ts';
+import type { Manifests } from './manifests.ts';
+import type { UpstreamTable } from './mirrored-upstream.ts';
+import type { Place } from './place.ts';
+import { type ReferrerQuestion, Referrers } from './referrers.ts';
+import { TagLists } from './tag-lists.ts';
 import type { Visibility } from './visibility.ts';
 
-export interface ListingPlace {
-  upstream: MirroredUpstream;
-  repository: Repository;
-}
-
-export interface Listing {
-  outcome: Outcome;
-  body: Buffer;
-  mediaType: string;
-  /** the query of the next page, undefined on the last */
-  next: string | undefined;
-}
-
 export interface ListingsOptions {
+  upstreams: Pick<UpstreamTable, 'named'>;
   catalog: Catalog;
+  cache: ManifestCache;
+  manifests: Pick<Manifests, 'get'>;
   visibility: Visibility;
   isOffline: () => boolean;
   now: () => number;
 }
 
-const MAX_MEMORY_BYTES = 16 * 1024 * 1024;
-/** What a client gets that does not say how many it wants, and the most that it can ask for. */
-const DEFAULT_PAGE = 1000;
+/** What a client gets that does not say how many repositories it wants, and the most that it can ask for. */
+const MAX_REPOSITORIES = 1000;
+const CATALOG_PAGE = 1000;
 
 export class Listings {
   readonly #options: ListingsOptions;
-  readonly #known = new LRUCache<string, { listing: Listing; untilMs: number }>({
-    maxSize: MAX_MEMORY_BYTES,
-    sizeCalculation: ({ listing }) => listing.body.length + 512,
-  });
-  readonly #asking = new SingleFlight<Listing>();
-  readonly #absences: Absences;
+  readonly #tags: TagLists;
+  readonly #referrers: Referrers;
 
   constructor(options: ListingsOptions) {
     this.#options = options;
-    this.#absences = new Absences(options.now);
+    this.#tags = new TagLists(options);
+    this.#referrers = new Referrers(options);
   }
 
-  /** distribution-spec, "Listing Tags": upstream's page; from the catalog where upstream cannot be asked. */
-  async tags(place: ListingPlace, page: { n: number | undefined; last: string }): Promise<Listing> {
-    const query = new URLSearchParams();
-    if (page.n !== undefined) query.set('n', String(page.n));
-    if (page.last !== '') query.set('last', page.last);
-    const path = query.size > 0 ? `tags/list?${query}` : 'tags/list';
-    try {
-      return await this.#fromUpstream(place, 'tags', path, 'application/json');
-    } catch (error) {
-      const known =
-        cannotSay(error) || this.#options.isOffline() ? this.#tagsFromCatalog(place, page) : undefined;
-      if (known) return known;
-      throw error;
+  /** distribution-spec, "Listing Tags". @throws RegistryError */
+  async tags(place: Place, page: ListedPage): Promise<Listing> {
+    await this.#options.visibility.check(place, { kind: 'tags', path: 'tags/list' });
+    return await this.#tags.list(place, page);
+  }
+
+  /** distribution-spec, "Listing Referrers". @throws RegistryError */
+  async referrers(place: Place, digest: Digest, question: ReferrerQuestion): Promise<Listing> {
+    await this.#options.visibility.check(place, { kind: 'referrers', path: `referrers/${digest}` });
+    return await this.#referrers.list(place, digest, question);
+  }
+
+  /** The repositories of which hubcap holds something that it would serve, as a path that it serves them under. */
+  repositories({ n, last }: ListedPage): Listing {
+    const limit = Math.min(n ?? MAX_REPOSITORIES, MAX_REPOSITORIES);
+    const served: string[] = [];
+    for (const path of this.#held(last)) {
+      if (served.length > limit) break;
+      if (this.#isServed(path)) served.push(path);
+    }
+    // Who goes on does so after a name that was given: that of a private repository tells that it exists.
+    const repositories = served.slice(0, limit);
+    const next = served.length > limit ? repositories.at(-1) : undefined;
+    return jsonListing({ repositories }, goingOn(n ?? limit, next), 'hit');
+  }
+
+  /** Bounded by the store: each holds something that is there. */
+  *#held(after: string): Generator<string> {
+    for (let last: string | undefined = after; last !== undefined; ) {
+      const page = this.#options.catalog.repositories(last, CATALOG_PAGE);
+      yield* page;
+      last = page.length < CATALOG_PAGE ? undefined : page.at(-1);
     }
   }
 
-  /** distribution-spec, "Listing Referrers": upstream's page, or its 404 that sends a client to the tag schema. */
-  async referrers(place: ListingPlace, digest: Digest, artifactType: string | undefined): Promise<Listing> {
-    const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`;
-    return await this.#fromUpstream(place, 'referrers', `referrers/${digest}${query}`, OCI_INDEX);
+  /** An upstream that is not configured any more is not served, nor a repository that is private. */
+  #isServed(path: string): boolean {
+    const slash = path.indexOf('/');
+    const upstream = this.#options.upstreams.named(path.slice(0, slash));
+    const repository = parseRepository(path.slice(slash + 1));
+    if (!upstream || !repository) return false;
+    return this.#options.visibility.isServable({ upstream, repository });
   }
-
-  /** The repositories of which hubcap holds something, as a path that it serves them under. */
-  repositories(page: { n: number | undefined; last: string }): Listing {
-    const limit = Math.min(page.n ?? DEFAULT_PAGE, DEFAULT_PAGE);
-    const found = this.#options.catalog.repositories(page.last, limit + 1);
-    const repositories = found.slice(0, limit);
-    return listing({ repositories }, found.length > limit ? repositories.at(-1) : undefined, limit, 'hit');
-  }
-
-  async #fromUpstream(
-    place: ListingPlace,
-    kind: Extract<UpstreamRequestKind, 'tags' | 'referrers'>,
-    path: string,
-    mediaType: string,
-  ): Promise<Listing> {
-    const { isOffline, now } = this.#options;
-    const { upstream, repository } = place;
-    const key = `${upstream.host}/${repository}/${path}`;
-    const known = this.#known.get(key);
-    if (known && (now() < known.untilMs || isOffline())) return { ...known.listing, outcome: 'hit' };
-    if (isOffline()) throw unavailable(`${key}: hubcap is offline and has not seen this list`, 503, 60);
-    this.#absences.check(key);
-    try {
-      const { result, joined } = this.#asking.run(key, async () => {
-        const page = await upstream.client.page(kind, repository, path);
-        if (!page) throw this.#absences.remember(key, nameUnknown(key), upstream.notFoundTtlMs);
-        if (!isListing(page.body, kind)) throw badListing(key, upstream.host);
-        const answer: Listing = {
-          outcome: 'miss',
-          body: page.body,
-          mediaType,
-          next: page.link?.match(/<[^>?]*\?([^>]*)>\s*;\s*rel="?next"?/)?.[1],
-        };
-        this.#known.set(key, { listing: answer, untilMs: now() + upstream.tagTtlMs });
-        return answer;
-      });
-      const answer = await result;
-      return joined ? { ...answer, outcome: 'coalesced' } : answer;
-    } catch (error) {
-      if (known && cannotSay(error)) return { ...known.listing, outcome: 'stale' };
-      throw toRegistryError(key, error);
-    }
-  }
-
-  #tagsFromCatalog(
-    { upstream, repository }: ListingPlace,
-    page: { n: number | undefined; last: string },
-  ): Listing | undefined {
-    const limit = Math.min(page.n ?? DEFAULT_PAGE, DEFAULT_PAGE);
-    const found = this.#options.catalog.tags(
-      { upstream: upstream.host, name: repository },
-      page.last,
-      limit + 1,
-    );
-    if (found.length === 0) return undefined;
-    const tags = found.slice(0, limit);
-    return listing(
-      { name: repository, tags },
-      found.length > limit ? tags.at(-1) : undefined,
-      limit,
-      'stale',
-    );
-  }
-}
-
-/** What a client is given is what it asked for: a page of HTML with status 200 is no list. */
-function isListing(body: Buffer, kind: 'tags' | 'referrers'): boolean {
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
-    return typeof value === 'object' && value !== null && (kind === 'tags' ? 'tags' : 'manifests') in value;
-  } catch {
-    return false; // the caller says so with the URL
-  }
-}
-
-function badListing(key: string, host: string): UpstreamError {
-  return new UpstreamError(`${key}: what ${host} sent is no list`, { reason: 'bad-answer', host });
-}
-
-function listing(
-  content: Record<string, unknown>,
-  last: string | undefined,
-  n: number,
-  outcome: Outcome,
-): Listing {
-  return {
-    outcome,
-    body: Buffer.from(`${JSON.stringify(content)}\n`),
-    mediaType: 'application/json',
-    next: last === undefined ? undefined : new URLSearchParams({ n: String(n), last }).toString(),
-  };
 }

@@ -196,8 +196,21 @@ export class Catalog {
     }));
   }
 
+  /** @returns up to `limit` manifests after `last` that the repository holds and that refer to `subject`, in order */
+  referrers(repository: RepositoryName, subject: Digest, last: string, limit: number): Digest[] {
+    const rows = this.#statements.listReferrers.all(subject, this.#idOf(repository), last, limit);
+    return rows.map((row) => String(row.digest) as Digest);
+  }
+
+  /** @returns up to `limit` manifests of the repository of which an earlier version did not note what they refer to */
+  withoutSubject(repository: RepositoryName, limit: number): Digest[] {
+    const rows = this.#statements.listWithoutSubject.all(this.#idOf(repository), limit);
+    return rows.map((row) => String(row.digest) as Digest);
+  }
+
   #insertManifest(digest: Digest, manifest: Manifest): void {
     this.#statements.upsertManifest.run(digest, manifest.mediaType);
+    this.#statements.upsertSubject.run(digest, manifest.subject?.digest ?? '');
     manifest.children.forEach(({ digest: child, role, size, foreign, platform }, position) => {
       const text =
         platform && [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
@@ -291,6 +304,17 @@ function prepareAll(database: DatabaseSync) {
     upsertLink: prepare(
       `INSERT INTO links (parent, position, child, role, size, is_foreign, platform) VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
+    ),
+    upsertSubject: prepare(
+      'INSERT INTO subjects (digest, subject) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING',
+    ),
+    listReferrers: prepare(
+      `SELECT s.digest FROM subjects s JOIN holdings h ON h.digest = s.digest
+       WHERE s.subject = ? AND h.repository = ? AND s.digest > ? ORDER BY s.digest LIMIT ?`,
+    ),
+    listWithoutSubject: prepare(
+      `SELECT h.digest FROM holdings h JOIN manifests m ON m.digest = h.digest
+       WHERE h.repository = ? AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.digest = h.digest) LIMIT ?`,
     ),
     selectLinks: prepare(
       `SELECT l.child, l.role, l.size, l.platform, l.is_foreign, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child

@@ -36,6 +36,7 @@ export class ContentIndex {
       'DELETE FROM holdings WHERE digest = ?',
       'DELETE FROM manifests WHERE digest = ?',
       'DELETE FROM links WHERE parent = ?',
+      'DELETE FROM subjects WHERE digest = ?',
       'DELETE FROM tags WHERE digest = ?',
     ].map((sql) => database.prepare(sql));
   }

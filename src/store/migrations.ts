@@ -33,7 +33,8 @@ CREATE INDEX tags_by_digest ON tags (digest);
 
 /**
  * misses    what clients asked for and could not be given; bounded by whoever writes it
- * subjects  which stored manifests (signatures, SBOMs) refer to which digest (image-spec, `subject`)
+ * subjects  which digest a stored manifest (a signature, an SBOM) refers to (image-spec, `subject`), empty for none;
+ *           manifests that an earlier version stored have no row before somebody asks
  *
  * `public_at`: when upstream last gave something of the repository to somebody without credentials.
  */

@@ -109,18 +109,17 @@ export class Misses {
    * time: no statement stays open while the caller does something else.
    */
   *list(): Generator<MissRow> {
-    this.flush();
+    try {
+      this.flush();
+    } catch {
+      // A disk that refuses keeps nobody from reading what is there; the next flush tells.
+    }
     let after: (string | number)[] = [Number.MAX_SAFE_INTEGER, '', '', '', '', ''];
     for (;;) {
       const rows = this.#statements.page.all(...after, PAGE).map(toRow);
       const end = rows.at(-1);
       const here = new Set(rows.filter((row) => isHere(row, this.#options.catalog)));
-      if (here.size > 0) {
-        this.#transaction(() => {
-          for (const row of here) this.#statements.remove.run(...keyOf(row));
-        });
-        this.#lines = this.#countLines();
-      }
+      this.#forget(here);
       yield* rows.filter((row) => !here.has(row));
       if (!end || rows.length < PAGE) return;
       after = [end.lastAtMs, ...keyOf(end)];
@@ -134,6 +133,18 @@ export class Misses {
     this.#statements.clear.run();
     this.#lines = 0;
     return cleared;
+  }
+
+  #forget(rows: ReadonlySet<MissRow>): void {
+    if (rows.size === 0) return;
+    try {
+      this.#transaction(() => {
+        for (const row of rows) this.#statements.remove.run(...keyOf(row));
+      });
+    } catch {
+      // They are left out all the same, and looked at again when the list is read next.
+    }
+    this.#lines = this.#countLines();
   }
 
   #write(noted: Noted): void {

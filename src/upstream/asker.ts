@@ -3,6 +3,7 @@ import type { Repository } from '../oci/reference.ts';
 import { untilAborted } from './abort.ts';
 import type { Account, AccountState, Reserve } from './account.ts';
 import { Accounts, type Errand } from './accounts.ts';
+import { questionUrl } from './address.ts';
 import { type Authorization, Authorizer } from './authorizer.ts';
 import type { EndpointState } from './circuit.ts';
 import type { CredentialSource } from './credentials.ts';
@@ -175,7 +176,7 @@ export class Asker {
     const { observer, now, url } = this.#options;
     const { kind, method, repository, path, signal, lane } = ask;
     const headers = authorization ? { ...ask.headers, authorization: authorization.header } : ask.headers;
-    const target = new URL(`${url.pathname.replace(/\/$/, '')}/v2/${repository}/${path}`, url);
+    const target = questionUrl(url, repository, path);
     const startMs = now();
     const learn = this.#accounts.learnFrom(account, errandOf(ask), authorization !== undefined);
     try {
@@ -238,6 +239,7 @@ function isAboutAccount({ reason, limit }: UpstreamError): boolean {
 
 /** @returns the error for a status that no registry gives to this question, or that says it failed */
 export function unexpectedStatus(host: string, status: number): UpstreamError {
-  const reason = status >= 500 || status === 408 ? 'server-error' : 'bad-answer';
+  const isFailure = (status >= 500 && status !== 501) || status === 408; // 501: it has no such thing, and never will
+  const reason = isFailure ? 'server-error' : 'bad-answer';
   return new UpstreamError(`${host} answered ${status}`, { reason, host, status });
 }

@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Repository } from '../oci/reference.ts';
 import type { Account } from './account.ts';
+import { nameAt } from './address.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';
 import { basicAuthorization } from './credentials.ts';
 import type { Login } from './docker-config.ts';
@@ -102,7 +103,7 @@ export class Authorizer {
     const question: TokenQuestion = {
       realm: url,
       service,
-      scope: scope ?? `repository:${repository}:pull`,
+      scope: scope ?? `repository:${nameAt(address, repository)}:pull`,
       login,
       holder: account.id,
     };

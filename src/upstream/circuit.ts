@@ -88,7 +88,8 @@ export class Circuit {
   refusal(asked: Asked): UpstreamError | undefined {
     const wide = this.#down ?? (asked.patience === 'short' ? this.#slow : undefined);
     if (wide) return this.#remembered(wide);
-    const narrow = this.#narrow.get(asked.patience === 'short' ? asked.repository : pathOf(asked));
+    const isForRepository = asked.patience === 'short' && !isList(asked);
+    const narrow = this.#narrow.get(isForRepository ? asked.repository : pathOf(asked));
     if (!narrow) return undefined;
     if (this.#options.now() < narrow.untilMs) return this.#remembered(narrow);
     this.#postpone(narrow); // whoever comes first finds out, the others are told what was before
@@ -141,9 +142,10 @@ export class Circuit {
       this.#postpone(trouble);
       return trouble;
     };
-    for (const key of [asked.repository, pathOf(asked)]) {
+    for (const key of isList(asked) ? [pathOf(asked)] : [asked.repository, pathOf(asked)]) {
       if (!this.#narrow.has(key)) this.#narrow.set(key, begin());
     }
+    if (isList(asked)) return false;
     this.#failing.add(asked.repository);
     if (this.#failing.size < REPOSITORIES_THAT_MEAN_ALL) return false;
     this.#failing.clear();
@@ -174,6 +176,11 @@ export class Circuit {
 /** It did not answer while a known tag could wait: whoever has nothing else can wait for longer. */
 function isImpatience({ patience }: Asked, { reason }: UpstreamError): boolean {
   return patience === 'short' && reason === 'timeout';
+}
+
+/** Lists fail where images do not: they take long to make, and some registries have none of one kind. */
+function isList({ kind }: Asked): boolean {
+  return kind === 'tags' || kind === 'referrers';
 }
 
 function pathOf({ repository, path }: Pick<Asked, 'repository' | 'path'>): string {

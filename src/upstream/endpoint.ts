@@ -167,7 +167,10 @@ export class Endpoint {
     manner: Manner,
   ): Promise<FetchedPage | undefined> {
     const headers = { accept: 'application/json, application/vnd.oci.image.index.v1+json' };
-    const answer = await this.#guard.ask({ kind, method: 'GET', repository, path, headers, ...manner });
+    const ask: Ask = { kind, method: 'GET', repository, path, headers, ...manner };
+    const asked = await this.#guard.ask(ask);
+    // registry.k8s.io sends these, too, to a regional registry.
+    const answer = isRedirect(asked.status) ? await this.#follow(asked, ask) : asked;
     if (answer.status !== 200) return await this.#absent(answer);
     const body = await this.#read(answer, MAX_PAGE_BYTES);
     return { body, mediaType: answer.header('content-type'), link: answer.header('link') };

@@ -57,7 +57,7 @@ export class UpstreamError extends Error {
   get isTransient(): boolean {
     // What a registry or token server refuses with a 4xx it refuses again; a CDN's may be an address that expired.
     const isAnswer = this.reason === 'bad-answer' || this.reason === 'token';
-    const isRefusal = isAnswer && this.status !== undefined && this.status < 500;
+    const isRefusal = isAnswer && this.status !== undefined && (this.status < 500 || this.status === 501);
     return TRANSIENT.has(this.reason) && !isRefusal && !this.isFromMemory;
   }
 }

@@ -1,6 +1,7 @@
 /** Owns asking an endpoint only while that makes sense: what it failed at is remembered, and tried again in time. */
 import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import type { AccountState } from './account.ts';
+import { baseUrl } from './address.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import { type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
@@ -109,9 +110,8 @@ export class Guard {
   /** distribution-spec, "Determining Support": with a challenge or without, it answers. */
   async #askBase(signal: AbortSignal): Promise<void> {
     const { url } = this.#options;
-    const base = new URL(`${url.pathname.replace(/\/$/, '')}/v2/`, url);
     // Over a connection of its own: those in use may be what is wrong, or all be taken.
-    const question = { method: 'GET', url: base, headers: {}, signal, lane: 'fresh' } as const;
+    const question = { method: 'GET', url: baseUrl(url), headers: {}, signal, lane: 'fresh' } as const;
     const answer = await this.#asker.transport.send(question);
     await discardBody(answer);
     if (answer.status >= 500) throw unexpectedStatus(url.host, answer.status);

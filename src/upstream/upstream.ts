@@ -190,13 +190,20 @@ export class Upstream {
     }
   }
 
-  /** Fetches a page of `tags/list` or `referrers/<digest>`. @param path with its query */
+  /**
+   * Fetches a page of `tags/list` or `referrers/<digest>`.
+   * @param path with its query
+   * @param deadlineMs how long the caller can wait; `confirm` in the configuration where something is known
+   */
   async page(
     kind: 'tags' | 'referrers',
     repository: Repository,
     path: string,
+    deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<FetchedPage | undefined> {
-    return await this.#ask(toQuestion(kind, repository, path), this.#endpoints, (endpoint, signal) =>
+    const patience = deadlineMs <= this.#options.timeouts.confirmMs ? 'short' : 'long';
+    const question = { ...toQuestion(kind, repository, path, { deadlineMs }), patience } as const;
+    return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
       endpoint.page(kind, repository, path, { signal, lane: 'short' }),
     );
   }

@@ -3,6 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { type Dispatcher, request } from 'undici';
+import { startHubcap } from '../helpers/engines/hubcap.ts';
 import { type ImageSpec, platformOf } from '../helpers/engines/image.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { makeSkopeo, skopeoNeeds } from '../helpers/engines/skopeo.ts';
@@ -55,3 +57,38 @@ t.test('skopeo reads the configuration and the tags through hubcap', async (t) =
   const digests = platformOf(image, 'amd64').layers.map(({ digest }) => digest);
   t.strictSame(inspected.Layers, digests);
 });
+
+t.test(
+  'skopeo lists hundreds of tags through hubcap, in pages too, and what was pulled of them offline',
+  async (t) => {
+    if (!needs(t, ...skopeoNeeds, ...stackNeeds)) return;
+    const stack = await startStack(t, { tagTtl: '0s' });
+    const skopeo = await makeSkopeo(t);
+    const tags = Array.from({ length: 130 }, (_, at) => `v${String(at).padStart(3, '0')}`);
+    for (const tag of tags) await stack.push('acme/app', { format: 'oci', tag, layers: layers.slice(1) });
+    const name = `docker://${stack.hubcap.host}/acme/app`;
+    const list = async () => JSON.parse(await skopeo('list-tags', '--tls-verify=false', name)).Tags;
+
+    const listed = await list();
+    t.strictSame(listed.toSorted(), tags);
+    const paged: string[] = [];
+    for (let path: string | undefined = '/v2/acme/app/tags/list?n=40'; path !== undefined; ) {
+      const { headers, body }: Dispatcher.ResponseData = await request(stack.hubcap.url + path);
+      const page = ((await body.json()) as { tags: string[] }).tags;
+      t.ok(page.length <= 40);
+      paged.push(...page);
+      path = /<([^>]+)>/.exec(String(headers.link))?.[1];
+    }
+    t.strictSame(paged, listed, 'although docker-registry 2 pages nothing, and keeps no order');
+
+    await skopeo('inspect', '--tls-verify=false', '--no-tags', `${name}:v007`);
+    const { dataDirectory } = stack.hubcap;
+    await stack.upstream.stop();
+    t.strictSame(await list(), listed, 'remembered');
+    await stack.hubcap.stop();
+    const again = await startHubcap(t, { upstreamUrl: stack.upstream.url, dataDirectory, tagTtl: '0s' });
+    const afterRestart = `docker://${again.host}/acme/app`;
+    const known = JSON.parse(await skopeo('list-tags', '--tls-verify=false', afterRestart)).Tags;
+    t.strictSame(known, ['v007'], 'after a restart, what it holds');
+  },
+);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { OCI_INDEX } from '../../src/oci/media-types.ts';
 import type { Received } from '../helpers/client.ts';
 import { imageOf } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
@@ -59,7 +60,8 @@ t.test('tags that are known are listed while upstream cannot be asked', async (t
   registry.act(failing(503));
   const whole = await mirror.get('/v2/team/app/tags/list');
   t.same(parse(whole).tags, ['v1', 'v2', 'v3']);
-  t.equal(whole.headers['cache-status'], 'hubcap; fwd=stale');
+  t.equal(whole.headers['cache-status'], 'hubcap; fwd=stale; fwd-status=503');
+  t.match(whole.headers.warning, '299');
   t.same(await all(mirror.get, '/v2/team/app/tags/list?n=2', 'tags'), ['v1', 'v2', 'v3']);
   t.equal((await mirror.get('/v2/team/unknown/tags/list')).status, 502);
 });
@@ -70,7 +72,7 @@ t.test('a list that was seen is served stale', async (t) => {
   registry.act(failing(503));
   const stale = await mirror.get('/v2/team/app/tags/list');
   t.same(parse(stale).tags, tags);
-  t.equal(stale.headers['cache-status'], 'hubcap; fwd=stale');
+  t.equal(stale.headers['cache-status'], 'hubcap; fwd=stale; fwd-status=503');
 });
 
 t.test('the catalog lists what hubcap holds, page by page', async (t) => {
@@ -98,7 +100,8 @@ t.test('the catalog lists what hubcap holds, page by page', async (t) => {
 t.test('referrers, and HEAD', async (t) => {
   const { mirror } = await start(t);
   const referrers = await mirror.get(`/v2/team/app/referrers/${image.manifest.digest}`);
-  t.same(parse(referrers), { schemaVersion: 2, manifests: [] });
+  t.same(parse(referrers), { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
+  t.equal(referrers.headers['content-type'], OCI_INDEX);
   const head = await mirror.head('/v2/team/app/tags/list');
   t.equal(head.status, 200);
   t.equal(head.body.length, 0);

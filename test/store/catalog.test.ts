@@ -175,3 +175,31 @@ t.test('a manifest with as many children as fit in it', async (t) => {
 function rethrow(error: unknown): never {
   throw error;
 }
+
+t.test(
+  'what refers to a digest: in the repositories that hold it, and as long as it is stored',
+  async (t) => {
+    const { catalog, content, store } = openCatalog(t);
+    const [signature, sbom] = [digestOf('signature'), digestOf('sbom')];
+    const referring: Manifest = { ...image, subject: descriptor(manifest, 'subject') };
+    store(manifest, image);
+    for (const digest of [signature, sbom]) store(digest, referring);
+    t.same(catalog.referrers(alpine, manifest, '', 10), [], 'rule 3');
+    for (const digest of [manifest, signature, sbom]) catalog.grant(alpine, digest, 1);
+    catalog.grant(debian, sbom, 1);
+    const both = [signature, sbom].toSorted();
+    t.same(catalog.referrers(alpine, manifest, '', 10), both);
+    t.same(catalog.referrers(alpine, manifest, '', 1), both.slice(0, 1));
+    t.same(catalog.referrers(alpine, manifest, both[0] ?? '', 10), both.slice(1));
+    t.same(catalog.referrers(debian, manifest, '', 10), [sbom]);
+    t.same(catalog.referrers(alpine, signature, '', 10), []);
+    t.same(catalog.withoutSubject(alpine, 10), [], 'also of those that refer to nothing it is known');
+    content.remove(manifest);
+    t.same(catalog.referrers(alpine, manifest, '', 10), both, 'its subject need not be stored');
+    content.remove(signature);
+    t.same(catalog.referrers(alpine, manifest, '', 10), [sbom]);
+    store(signature, image);
+    catalog.grant(alpine, signature, 1);
+    t.same(catalog.referrers(alpine, manifest, '', 10), [sbom], 'nothing of it was left');
+  },
+);

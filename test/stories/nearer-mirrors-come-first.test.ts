@@ -51,6 +51,21 @@ t.test('what a mirror has is never asked for at the registry', async (t) => {
   ]);
 });
 
+t.test('a mirror may keep the registry below a name of its own', async (t) => {
+  const [near, registry, tokens] = [
+    await startRegistry(t),
+    await startRegistry(t),
+    await startTokenServer(t),
+  ];
+  near.push('hub/team/app', image, 'latest');
+  near.act(tokened(tokens));
+  const mirrors = [{ url: new URL(`${near.url}/v2/hub`), realms: [tokens.host], credentials: [], tls }];
+  const mirror = await startMirror(t, { upstreams: { 'registry.test': { at: registry, mirrors } } });
+  await pull(t, mirror);
+  t.equal(registry.asked.length, 0);
+  t.equal(tokens.issued.length, 1, 'the scope has the whole name');
+});
+
 t.test('what a mirror does not have, or refuses, comes from the registry', async (t) => {
   for (const persona of [failing(404), failing(401), failing(403), failing(429, { 'retry-after': '60' })]) {
     const { near, registry, mirror } = await start(t);

@@ -241,3 +241,28 @@ t.test('a download that was broken off is gone on with, and read by those alone 
   await until('it is complete', () => next.status().store.objects === 1);
   t.equal((await next.get(`/v2/team/listed/blobs/${shared.digest}`)).status, 403);
 });
+
+t.test('lists: of what is for everybody, and nothing of the rest', async (t) => {
+  const { registry, mirror, restarted } = await start(t);
+  const { digest } = image.manifest;
+  for (const repository of ['team/public', 'team/listed']) {
+    await mirror.manifest(`/v2/${repository}/manifests/latest`);
+    t.equal((await mirror.get(`/v2/${repository}/tags/list`)).status, 200);
+    t.equal((await mirror.get(`/v2/${repository}/referrers/${digest}`)).status, 200);
+  }
+  for (const path of ['tags/list', 'tags/list?n=1', `referrers/${digest}`])
+    t.equal((await mirror.get(`/v2/team/private/${path}`)).status, 403);
+  t.ok(
+    registry.asked.filter(isPrivate).every(fromStranger),
+    'not asked with the login about what it would show',
+  );
+  const catalog = async (hubcap: typeof mirror, query = '') =>
+    JSON.parse((await hubcap.get(`/v2/_catalog${query}`)).body.toString()).repositories;
+  t.same(await catalog(mirror), ['registry.test/team/listed', 'registry.test/team/public']);
+
+  const narrow = await restarted({ private: [] });
+  t.same(await catalog(narrow), ['registry.test/team/public'], 'what is not listed any more');
+  const first = await narrow.get('/v2/_catalog?n=1');
+  t.equal(first.headers.link, undefined, 'and nobody is told that there is something');
+  t.equal((await narrow.get('/v2/team/listed/tags/list')).status, 403);
+});
