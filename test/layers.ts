@@ -29,6 +29,7 @@ const ROOT = new Set([
   'background.ts',
   'daemon.ts',
   'listeners.ts',
+  'local-control.ts',
   'observers.ts',
   'reload.ts',
   'upstreams.ts',

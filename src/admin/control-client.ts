@@ -6,7 +6,7 @@ import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
 import type { MissStatus } from './misses.ts';
 import { RefusedError } from './refused-error.ts';
-import type { ImageStatus, OfflineState, Status } from './status.ts';
+import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
 export interface Control {
@@ -25,6 +25,8 @@ export interface Control {
 export interface DaemonControl extends Control {
   /** Turns asking upstreams off or on, until the daemon ends. */
   offline(isOffline: boolean): Promise<OfflineState>;
+  /** Has it read its configuration again. @throws RefusedError where that cannot be used */
+  reload(): Promise<ReloadReport>;
 }
 
 const DEADLINE_MS = 10_000;
@@ -61,6 +63,10 @@ class SocketControl implements DaemonControl {
 
   async offline(isOffline: boolean): Promise<OfflineState> {
     return await this.#document<OfflineState>(`/v1/offline?state=${isOffline ? 'on' : 'off'}`, 'POST');
+  }
+
+  async reload(): Promise<ReloadReport> {
+    return await this.#document<ReloadReport>('/v1/reload', 'POST');
   }
 
   async *images(): AsyncGenerator<ImageStatus> {

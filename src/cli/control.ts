@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { type Control, connectControl, type DaemonControl } from '../admin/control-client.ts';
 import { controlPaths } from '../admin/control-path.ts';
 import type { Config } from '../config/schema.ts';
-import { openLocalControl } from '../daemon.ts';
+import { openLocalControl } from '../local-control.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
 import { explainDirectory } from './explain-directory.ts';
 import { ReportedError } from './reported-error.ts';

@@ -5,6 +5,7 @@ import { ConfigError } from '../config/load.ts';
 import { images } from './images.ts';
 import { misses } from './misses.ts';
 import { offline } from './offline.ts';
+import { reload } from './reload.ts';
 import { ReportedError } from './reported-error.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
@@ -32,6 +33,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .command(images(version))
     .command(verify(version))
     .command(offline())
+    .command(reload())
     .command(misses(version))
     .demandCommand(1, 'Name a command.')
     .strict()
@@ -70,7 +72,7 @@ function report(error: unknown): number {
   const isExplained = error instanceof ReportedError;
   const text = error instanceof Error ? (!isExplained && error.stack) || error.message : String(error);
   process.stderr.write(`hubcap: ${text}\n`);
-  return FAILED;
+  return isExplained && error.kind === 'configuration' ? USAGE : FAILED;
 }
 
 function readVersion(): string {

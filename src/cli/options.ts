@@ -1,7 +1,7 @@
 /** Owns the options that commands share, and the way from them to a configuration. */
 import { homedir } from 'node:os';
 import type { Argv } from 'yargs';
-import { type Flags, loadConfig } from '../config/load.ts';
+import { chooseFile, type Flags, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 
 /** Options that say which hubcap is meant. None has a default here: flags come before environment and file. */
@@ -26,12 +26,25 @@ export function withCommonOptions<T>(parser: Argv<T>) {
 
 /** @throws ConfigError with every problem */
 export function configFrom(flags: Flags): Config {
-  return loadConfig({
+  return configLoader(flags)();
+}
+
+/**
+ * @returns what reads the configuration, each time from the same sources: a file that was found once and is gone is
+ *   then a problem, and does not mean the defaults
+ */
+export function configLoader(flags: Flags): () => Config {
+  const sources = {
     flags,
     env: process.env,
     isTty: process.stdout.isTTY === true,
     homedir: homedir(),
     cwd: process.cwd(),
     uid: process.getuid?.(),
-  });
+  };
+  let file: string | undefined;
+  return () => {
+    file ??= chooseFile(sources)?.path;
+    return loadConfig({ ...sources, file });
+  };
 }

@@ -11,7 +11,7 @@ import { StartError } from '../listeners.ts';
 import { createLogger, type Logger } from '../log.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
 import { explainDirectory } from './explain-directory.ts';
-import { configFrom, withCommonOptions } from './options.ts';
+import { configLoader, withCommonOptions } from './options.ts';
 import { ReportedError } from './reported-error.ts';
 
 interface Options {
@@ -71,25 +71,31 @@ export function serve(version: string): CommandModule<object, Options> {
         })
         .example('$0 serve', 'mirror Docker Hub on 127.0.0.1:5000')
         .example('$0 serve --listen :5000 --max-size 200GiB --data /var/lib/hubcap', 'for other machines')
-        .example('$0 serve --config /etc/hubcap/hubcap.yaml --print-config', 'see what a file means'),
+        .example('$0 serve --config /etc/hubcap/hubcap.yaml --print-config', 'see what a file means')
+        .epilogue(
+          'SIGHUP, or `hubcap reload`, has it read the configuration again; SIGTERM lets what runs finish.',
+        ),
     handler: async ({ printConfig: isPrinting, ...flags }) => {
-      const config = configFrom(flags);
+      const load = configLoader(flags);
+      const config = load();
       if (isPrinting) process.stdout.write(printConfig(config));
-      else await run(config, version);
+      else await run(config, load, version);
     },
   };
 }
 
-async function run(config: Config, version: string): Promise<void> {
+async function run(config: Config, load: () => Config, version: string): Promise<void> {
   const { log, flush } = await createLogger(config.log);
+  const hangUps = listenForHangUps();
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(config, log, version);
+    daemon = await startDaemon(config, log, version, { load });
   } catch (error) {
     throw await explainStart(error, config);
   }
   announce(daemon, config, log);
   await flush();
+  hangUps(() => daemon.reload().catch(() => undefined)); // the log says why
   process.on('uncaughtExceptionMonitor', (error) => {
     process.stderr.write(`hubcap ends because of a fault of its own: ${error.stack}\n`);
   });
@@ -119,6 +125,22 @@ function announce(daemon: Daemon, config: Config, log: Logger): void {
     `  Docker   ${daemonJson}  in /etc/docker/daemon.json, then: systemctl reload docker`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/**
+ * SIGHUP asks for the configuration to be read again. From the beginning, where it would end the process.
+ * @returns what has every hang-up told to `told`, one before that included
+ */
+function listenForHangUps(): (told: () => void) => void {
+  let wasEarly = false;
+  let tell = (): void => {
+    wasEarly = true;
+  };
+  process.on('SIGHUP', () => tell());
+  return (told) => {
+    tell = told;
+    if (wasEarly) told();
+  };
 }
 
 async function firstSignal(): Promise<string> {

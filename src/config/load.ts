@@ -23,7 +23,7 @@ export type { Flags } from './settings.ts';
 
 /** Where the configuration comes from. */
 export interface Sources {
-  /** The file to read, in place of `flags.config`. */
+  /** A file that was found before: that it is gone now is a problem. */
   file?: string | undefined;
   flags: Flags;
   env: NodeJS.ProcessEnv;
@@ -69,13 +69,13 @@ export function loadConfig(sources: Sources): Config {
   return config;
 }
 
-/** The file that was asked for, else the first that exists where one is looked for. */
+/** The file that is asked for or was found before, else the first that exists where one is looked for. */
 export function chooseFile({ file, flags, ...around }: Sources): ChosenFile | undefined {
-  const fromFlag = file ?? flags.config;
+  const { config: fromFlag } = flags;
   if (fromFlag !== undefined) return { path: resolve(around.cwd, fromFlag), askedBy: '--config' };
   const fromEnv = around.env.HUBCAP_CONFIG;
   if (fromEnv) return { path: resolve(around.cwd, fromEnv), askedBy: 'HUBCAP_CONFIG' };
-  const found = configFileCandidates(around).find((candidate) => existsSync(candidate));
+  const found = file ?? configFileCandidates(around).find((candidate) => existsSync(candidate));
   return found === undefined ? undefined : { path: found };
 }
 
@@ -84,7 +84,7 @@ function readConfigFile({ path, askedBy }: ChosenFile, problems: Problem[]): Sou
   if (text instanceof Unreadable) {
     problems.push({
       path: askedBy ?? path,
-      found: path,
+      found: askedBy && path,
       expected: `a file that can be read (${text.reason})`,
     });
     return undefined;

@@ -1,5 +1,6 @@
 /** Owns what `tls` may say: which certificates an address is asked with. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { z } from 'zod';
 import { readText as readFile, Unreadable } from './files.ts';
 import type { TlsConfig } from './schema.ts';
@@ -78,4 +79,16 @@ function checkPair(tls: Readonly<Record<string, unknown>>, context: z.Refinement
   if (cert?.parsed?.[0] === undefined || key?.parsed === undefined) return;
   if (!cert.parsed[0].checkPrivateKey(key.parsed))
     report('key', 'the private key of the first certificate in cert');
+  else if (!isAccepted(cert.pem, key.pem))
+    report('cert', 'a certificate that OpenSSL accepts: not of a short key or an old signature');
+}
+
+/** What can be read may still be refused for a connection. */
+function isAccepted(cert: string, key: string): boolean {
+  try {
+    createSecureContext({ cert, key });
+    return true;
+  } catch {
+    return false; // OpenSSL's words name its functions, and quote nothing
+  }
 }

@@ -51,8 +51,24 @@ export class InFlight {
   }
 }
 
-/** @param end called when all is read, or no more will be */
-export async function* untilRead<T>(items: AsyncIterable<T>, end: () => void): AsyncGenerator<T, void, void> {
+/**
+ * Tells when items have been read. Who has no use for what it opened may never begin to, and ends it by its signal.
+ * @param end called when all is read, or no more will be
+ */
+export function untilRead<T>(
+  items: AsyncIterable<T>,
+  signal: AbortSignal,
+  end: () => void,
+): AsyncGenerator<T, void, void> {
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end, { once: true });
+  return telling(items, () => {
+    signal.removeEventListener('abort', end);
+    end();
+  });
+}
+
+async function* telling<T>(items: AsyncIterable<T>, end: () => void): AsyncGenerator<T, void, void> {
   try {
     yield* items;
   } finally {

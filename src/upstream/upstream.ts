@@ -183,9 +183,7 @@ export class Upstream {
         now,
       });
       if (!download) end();
-      // Who has no use for what it opened may never read it, but then ends it by its signal.
-      wanted.signal.addEventListener('abort', end, { once: true });
-      return download && { ...download, chunks: untilRead(download.chunks, end) };
+      return download && { ...download, chunks: untilRead(download.chunks, wanted.signal, end) };
     } catch (error) {
       end();
       throw error;

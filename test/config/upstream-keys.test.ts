@@ -119,7 +119,12 @@ t.test('certificates and keys', { skip: !hasOpenssl }, async (t) => {
     isInsecure: false,
     files: { ca: ca.certFile, cert: chain, key: client.keyFile },
   });
+  const short = ['req', '-x509', '-newkey', 'rsa:512', '-nodes', '-subj', '/CN=short', '-days', '2'];
+  execFileSync('openssl', [...short, '-keyout', join(home, 'short.key'), '-out', join(home, 'short.pem')], {
+    stdio: 'pipe',
+  });
   const cases: [settings: string, path: string, expected: RegExp][] = [
+    ['cert: short.pem, key: short.key', 'cert', /not of a short key/],
     ['ca: not.pem', 'ca', /a PEM file with certificates/],
     ['ca: client.key', 'ca', /a PEM file with certificates/],
     ['cert: client.pem', 'key', /the private key of the certificate/],

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import type { Test } from 'tap';
-import type { Status } from '../../src/admin/status.ts';
+import type { ReloadReport, Status } from '../../src/admin/status.ts';
 import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { Config, UpstreamConfig } from '../../src/config/schema.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
@@ -52,6 +52,8 @@ export interface RunningMirror {
   metric(name: string, ...parts: string[]): Promise<number>;
   /** Waits until the requests that were sent before have been read: connections are served in their order. */
   reached(): Promise<void>;
+  /** Has other settings from now on, as far as they hold without a restart. */
+  reload(settings: MirrorSettings): Promise<ReloadReport>;
   /** Waits until no fill runs. */
   settled(): Promise<void>;
   /** @param isAtOnce false: as SIGTERM does, with the drain time of the settings */
@@ -114,7 +116,9 @@ export async function startMirror(t: Test, settings: MirrorSettings): Promise<Ru
     { level: 'trace', base: null, serializers: { error: describeError } },
     { write: (line: string) => logs.push(line) },
   );
-  const daemon = await startDaemon(makeConfig(directory, settings), log, '0.0.0-test', { now: settings.now });
+  let current = settings;
+  const load = () => makeConfig(directory, current);
+  const daemon = await startDaemon(load(), log, '0.0.0-test', { now: settings.now, load });
   let closing: Promise<void> | undefined;
   const close = (isAtOnce = true): Promise<void> => {
     const never = new AbortController().signal;
@@ -138,6 +142,10 @@ export async function startMirror(t: Test, settings: MirrorSettings): Promise<Ru
     metric: async (name, ...parts) => sumOf((await fetch(`${admin}/metrics`)).body.toString(), name, parts),
     reached: async () => {
       for (let n = 0; n < 3; n++) await fetch(`${url}/v2/`);
+    },
+    reload: (next) => {
+      current = next;
+      return daemon.reload();
     },
     settled: () => until('no fill runs', () => daemon.status().fills.length === 0),
     close,

@@ -139,3 +139,17 @@ t.test('a disk that cannot be asked fails one question, not the next', async (t)
   t.ok(await ledger.reserve(BLOCK));
   t.equal(ledger.reservedBytes, BLOCK);
 });
+
+t.test('another budget holds from now on; what is too much goes when room is restored', async (t) => {
+  const { ledger, contents } = ledgerWith([BLOCK, BLOCK, BLOCK, BLOCK]);
+  ledger.limit({ maxBytes: 2 * BLOCK, minFreeBytes: 0 });
+  t.equal(ledger.maxBytes, 2 * BLOCK);
+  t.equal(await ledger.reserve(3 * BLOCK), undefined);
+  await ledger.restore();
+  t.equal(contents.length, 2);
+  ledger.limit({ maxBytes: 20 * BLOCK, minFreeBytes: 2000 * BLOCK });
+  t.equal(await ledger.reserve(BLOCK), undefined, 'so much is never free');
+  ledger.limit({ maxBytes: 20 * BLOCK, minFreeBytes: 0 });
+  t.ok(await ledger.reserve(10 * BLOCK));
+  t.equal(contents.length, 2);
+});
