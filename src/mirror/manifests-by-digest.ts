@@ -103,8 +103,9 @@ export class ManifestsByDigest {
     const { digest } = stored;
     const reference: Reference = { kind: 'digest', digest };
     const prove = async (): Promise<boolean> => {
-      const head = await upstream.client.headManifest(repository, reference, upstream.confirmMs);
-      if (head) permission.grant(place, digest);
+      const { client, confirmMs } = upstream;
+      const head = await client.headManifest(repository, reference, confirmMs);
+      if (head) permission.grant(place, digest, client);
       return head !== undefined;
     };
     try {
@@ -128,7 +129,8 @@ export class ManifestsByDigest {
 
   async #download(place: Place, digest: Digest, isBackground: boolean): Promise<FetchedContent> {
     const { cache, permission } = this.#options;
-    const { upstream, repository } = place;
+    const { repository } = place;
+    const { client } = place.upstream;
     const reference: Reference = { kind: 'digest', digest };
     // Another flight may have ended between the caller's look into the cache and this one.
     const stored = await cache.get(digest);
@@ -136,11 +138,11 @@ export class ManifestsByDigest {
       return { manifest: stored, outcome: 'coalesced' };
     for (let attempt = 1; attempt <= 2; attempt++) {
       const isAfresh = attempt > 1;
-      const fetched = await upstream.client.manifest(repository, reference, { isAfresh, isBackground });
+      const fetched = await client.manifest(repository, reference, { isAfresh, isBackground });
       if (!fetched) throw this.#absent(place, digest);
       const added = await cache.add(fetched.body, fetched.mediaType, digest);
       if (!added) continue;
-      permission.grant(place, digest);
+      permission.grant(place, digest, client);
       return { manifest: added.manifest, outcome: added.isStored ? 'miss' : 'bypass' };
     }
     throw wrongContent(nameOf(place, reference));

@@ -54,6 +54,8 @@ export class Upstream {
   readonly address: URL;
   /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
   readonly hasCredentials: boolean;
+  /** whether all that it gives is given by the registry itself to somebody without credentials */
+  readonly isStranger: boolean;
   readonly #options: UpstreamSettings;
   readonly #authority: Endpoint;
   readonly #endpoints: readonly Endpoint[];
@@ -65,6 +67,7 @@ export class Upstream {
     this.host = options.host;
     this.address = options.url;
     this.hasCredentials = [options, ...options.mirrors].some(hasIdentity);
+    this.isStranger = !this.hasCredentials && options.mirrors.length === 0;
     this.#options = options;
     this.#authority = new Endpoint(options, true);
     const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
