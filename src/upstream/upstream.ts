@@ -4,7 +4,7 @@ import { type Reference, type Repository, referenceText } from '../oci/reference
 import type { AccountState } from './account.ts';
 import type { UpstreamOptions } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
-import { type Download, openDownload, type WantedBlob } from './download.ts';
+import { type Check, type Download, openDownload, type WantedBlob } from './download.ts';
 import {
   Endpoint,
   type FetchedManifest,
@@ -262,13 +262,17 @@ export class Upstream {
   #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob) {
     let asked: Upstream = this;
     let open = this.#opener(repository, digest, wanted);
-    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+    return async (
+      headers: Record<string, string>,
+      signal: AbortSignal,
+      check: Check,
+    ): Promise<Answer | undefined> => {
       const latest = asked.#latest();
       if (latest !== asked) open = latest.#opener(repository, digest, wanted);
       asked = latest;
       // Of a validator the successor may know nothing; the digest proves the content in the end.
       const { 'if-range': _, ...portable } = headers;
-      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal));
+      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal, check));
     };
   }
 
@@ -283,21 +287,32 @@ export class Upstream {
     const endpoints = this.#order(lane);
     const failover = new Failover(endpoints, asked, now);
     let failedInARow = 0;
-    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+    let openedAt: string | undefined;
+    return async (
+      headers: Record<string, string>,
+      signal: AbortSignal,
+      check: Check,
+    ): Promise<Answer | undefined> => {
+      if (headers.range === openedAt) failover.passOver(); // it answered to this, and nothing came
+      openedAt = headers.range;
       // A validator is good for the endpoint that gave it; the digest is what proves the content in the end.
       const { 'if-range': _, ...portable } = headers;
       const sent = endpoints.length > 1 ? portable : headers;
       try {
-        const answer = await failover.pass(signal, now() + deadlineMs, (endpoint, until) =>
-          endpoint.openBlob(repository, digest, sent, { signal: until, lane }),
-        );
+        const answer = await failover.pass(signal, now() + deadlineMs, async (endpoint, until) => {
+          const opened = await endpoint.openBlob(repository, digest, sent, { signal: until, lane });
+          if (opened) check(opened, endpoint.address.host);
+          return opened;
+        });
         failedInARow = 0;
         failover.settle();
         return answer;
       } catch (error) {
         failedInARow += 1;
         if (failedInARow === retries + 1 && error instanceof UpstreamError) observer.failed(error);
-        if (failedInARow > retries) failover.settle();
+        // Whoever waits for all attempts together makes no more of them once that time is over.
+        const isLate = signal.aborted && error instanceof UpstreamError && error.reason === 'timeout';
+        if (failedInARow > retries || isLate) failover.settle();
         throw error;
       }
     };
