@@ -170,6 +170,24 @@ t.test('by the command line', async (t) => {
   t.equal((await run('offline', 'maybe', ...data)).code, 2);
 });
 
+t.test(
+  'a tag that could not be confirmed because it was turned is confirmed when it is turned back',
+  async (t) => {
+    const { registry, mirror, turn } = await start(t);
+    await mirror.manifest(latest);
+    const never = makeGate();
+    t.teardown(never.open);
+    registry.act(silent(never.opened));
+    const waiting = mirror.manifest(latest);
+    await until('upstream is asked', () => registry.asked.length === 2);
+    await turn('on');
+    t.match((await waiting).headers, { 'cache-status': 'hubcap; fwd=stale' });
+    registry.act();
+    await turn('off');
+    t.equal((await mirror.manifest(latest)).headers['cache-status'], 'hubcap; hit; detail=revalidated');
+  },
+);
+
 t.test('a list of which a part is known is not given as if it were whole', async (t) => {
   const tags = Array.from({ length: 9 }, (_, at) => `v${at}`);
   const { registry, mirror, turn } = await start(t, { tagTtlMs: 60_000 });
