@@ -218,8 +218,9 @@ export class AskingTags {
   }
 }
 
-/** An upstream that is left alone already is asked as soon as it may be. */
+/** An upstream that is left alone already is asked as soon as it may be, and all when hubcap is online again. */
 function quietMs(error: unknown): number {
+  if (error instanceof UpstreamError && error.reason === 'offline') return 0;
   if (!(error instanceof UpstreamError) || !error.isFromMemory) return ASK_AGAIN_AFTER_MS;
   return Math.min(ASK_AGAIN_AFTER_MS, error.retryAfterMs ?? ASK_AGAIN_AFTER_MS);
 }

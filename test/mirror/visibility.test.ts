@@ -6,6 +6,7 @@ import { digestOf } from '../../src/oci/digest.ts';
 import { parseRepository } from '../../src/oci/reference.ts';
 import { Catalog } from '../../src/store/catalog.ts';
 import { openCatalogFile } from '../../src/store/catalog-schema.ts';
+import { ContentIndex } from '../../src/store/content-index.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
 import type { Upstream } from '../../src/upstream/upstream.ts';
 import { makeClock } from '../helpers/clock.ts';
@@ -21,7 +22,7 @@ function start(t: Test) {
   const { database } = openCatalogFile(':memory:');
   t.teardown(() => database.close());
   const catalog = new Catalog(database, (error) => t.fail('the catalog', { error }));
-  database.prepare('INSERT INTO blobs (digest, size, last_used) VALUES (?, 1, 1)').run(digest);
+  new ContentIndex(database).add({ digest, size: 10 }, 1);
   const says: { strangers: (path: string) => Word; login: 'found' | 'absent' } = {
     strangers: () => 'public',
     login: 'found',
