@@ -201,6 +201,7 @@ export class Asker {
         host,
         'requests',
         retryAfterMs,
+        true,
       );
   }
 
