@@ -79,6 +79,14 @@ export class Endpoint {
     return this.#guard.restingUntilMs;
   }
 
+  /**
+   * Whether strangers come another way than hubcap, without its certificate: what they fail at says nothing about the
+   * endpoint, which may demand one of everybody.
+   */
+  get hasStrangersWay(): boolean {
+    return this.#stranger !== this.#guard;
+  }
+
   /** whoever answers there is believed */
   get isInsecure(): boolean {
     return this.#options.tls.isInsecure;

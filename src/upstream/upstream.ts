@@ -108,8 +108,11 @@ export class Upstream {
   ): Promise<'public' | 'private' | 'absent'> {
     const question = toQuestion(kind, repository, path, { deadlineMs });
     // What a mirror gives to strangers may be for those alone who reach the mirror.
-    const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
-      endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
+    const answer = await this.#ask(
+      question,
+      [this.#authority],
+      (endpoint, signal) => endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
+      !this.#authority.hasStrangersWay,
     );
     return answer ?? 'absent';
   }
@@ -226,11 +229,15 @@ export class Upstream {
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
-  /** Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no. */
+  /**
+   * Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no.
+   * @param isTelling whether a failure says something about the endpoint
+   */
   async #ask<T>(
     { deadlineMs, ...asked }: Question,
     endpoints: readonly Endpoint[],
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
+    isTelling = true,
   ): Promise<T | undefined> {
     const { retries, observer, offline, now } = this.#options;
     const end = this.#inFlight.begin();
@@ -243,7 +250,7 @@ export class Upstream {
       if (error instanceof UpstreamError) observer.failed(error);
       throw error;
     } finally {
-      failover.settle();
+      if (isTelling) failover.settle();
       end();
     }
   }
