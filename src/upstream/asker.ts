@@ -204,6 +204,7 @@ export class Asker {
         host,
         'requests',
         retryAfterMs,
+        true,
       );
   }
 
