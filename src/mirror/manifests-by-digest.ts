@@ -136,7 +136,7 @@ export class ManifestsByDigest {
     const { cache, permission } = this.#options;
     const { repository } = place;
     const { client } = place.upstream;
-    const reference: Reference = { kind: 'digest', digest };
+    const reference = { kind: 'digest', digest } as const;
     // Another flight may have ended between the caller's look into the cache and this one.
     const stored = await cache.get(digest);
     if (stored && permission.state(place, digest) === 'held')
