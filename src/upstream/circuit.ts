@@ -17,6 +17,8 @@ export interface Asked {
   /** below the repository */
   path: string;
   patience: Patience;
+  /** as somebody without credentials */
+  isAnonymous?: boolean;
 }
 
 /** How to find out whether an endpoint is back: by its base (`/v2/`), or by what it failed at. */

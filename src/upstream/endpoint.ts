@@ -188,6 +188,9 @@ export class Endpoint {
 
   /** A question has failed at this endpoint with all its attempts. */
   failed(asked: Asked, error: UpstreamError): void {
+    // Who comes without the client certificate may be sent away before a word is said; and a token server that has
+    // nothing for strangers may say so in any way.
+    if (asked.isAnonymous && (this.#stranger !== this.#guard || error.reason === 'token')) return;
     this.#guard.failed(asked, error);
   }
 

@@ -109,7 +109,7 @@ export class Upstream {
     path: string,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<'public' | 'private' | 'absent'> {
-    const question = toQuestion(kind, repository, path, { deadlineMs });
+    const question = { ...toQuestion(kind, repository, path, { deadlineMs }), isAnonymous: true };
     // What a mirror gives to strangers may be for those alone who reach the mirror.
     const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
       endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),

@@ -90,6 +90,20 @@ t.test('who shows none where one is demanded is refused', { skip }, async (t) =>
   t.equal(registry.asked.length, 0);
 });
 
+t.test('that strangers are sent away does not close the way for hubcap', { skip }, async (t) => {
+  const { known, identity, asking } = certify(t);
+  const registry = await startHttps(t, asking(true));
+  const at = {
+    ...{ at: registry, tls: { ...known, ...identity }, private: ['library/app'], retries: 0 },
+    timeouts: { probeMs: 60_000 },
+  };
+  const mirror = await startMirror(t, { upstreams: { 'registry.test': at } });
+  for (const name of ['a', 'b', 'c', 'd'])
+    t.equal((await mirror.manifest(`/v2/library/${name}/manifests/latest`)).status, 503);
+  t.match(mirror.status().upstreams[0]?.endpoints, [{ state: 'up' }]);
+  t.equal((await mirror.manifest(latest)).status, 200);
+});
+
 t.test('insecure believes the registry, and nobody it names', { skip }, async (t) => {
   const { elsewhere, server, tls } = certify(t);
   const registry = await startHttps(t, elsewhere);
