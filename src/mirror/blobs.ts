@@ -13,6 +13,7 @@ import { toRegistryError } from './failures.ts';
 import type { Grant, Permission } from './permission.ts';
 import { keyOf, type Place } from './place.ts';
 import type { Visibility } from './visibility.ts';
+import type { Wish } from './wish.ts';
 
 export interface BlobQuestion extends Place {
   digest: Digest;
@@ -62,8 +63,9 @@ export class Blobs {
 
   /** @throws RegistryError */
   async open(question: BlobQuestion): Promise<OpenBlob> {
-    await this.#look(question);
-    return await this.resume(question);
+    const { visibility } = this.#options;
+    const discard = ({ reader }: OpenBlob): void => reader.close();
+    return await visibility.during(question, wishFor(question), () => this.resume(question), discard);
   }
 
   /**
@@ -83,18 +85,13 @@ export class Blobs {
    * @throws RegistryError
    */
   async head(question: BlobQuestion): Promise<BlobHead> {
-    await this.#look(question);
-    try {
-      return await this.#head(question);
-    } catch (error) {
-      throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
-    }
-  }
-
-  async #look(question: BlobQuestion): Promise<void> {
-    const { visibility } = this.#options;
-    if (visibility.isOpen(question)) return;
-    await visibility.check(question, { kind: 'blob', path: `blobs/${question.digest}` });
+    return await this.#options.visibility.during(question, wishFor(question), async () => {
+      try {
+        return await this.#head(question);
+      } catch (error) {
+        throw toRegistryError(keyOf(question, question.digest), error, 'BLOB_UNKNOWN');
+      }
+    });
   }
 
   async #head(question: BlobQuestion): Promise<BlobHead> {
@@ -143,4 +140,8 @@ export class Blobs {
     if (size !== undefined && (state !== 'none' || this.#proofs.isNamed(question))) return size;
     throw offlineUnknown(keyOf(question, question.digest), 'BLOB_UNKNOWN');
   }
+}
+
+function wishFor({ digest }: BlobQuestion): () => Wish {
+  return () => ({ kind: 'blob', path: `blobs/${digest}` });
 }

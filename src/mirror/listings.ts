@@ -10,6 +10,7 @@ import type { Place } from './place.ts';
 import { type ReferrerQuestion, Referrers } from './referrers.ts';
 import { TagLists } from './tag-lists.ts';
 import type { Visibility } from './visibility.ts';
+import type { Wish } from './wish.ts';
 
 export interface ListingsOptions {
   upstreams: Pick<UpstreamTable, 'named'>;
@@ -38,14 +39,15 @@ export class Listings {
 
   /** distribution-spec, "Listing Tags". @throws RegistryError */
   async tags(place: Place, page: ListedPage): Promise<Listing> {
-    await this.#options.visibility.check(place, { kind: 'tags', path: 'tags/list' });
-    return await this.#tags.list(place, page);
+    const wish = (): Wish => ({ kind: 'tags', path: 'tags/list' });
+    return await this.#options.visibility.during(place, wish, () => this.#tags.list(place, page));
   }
 
   /** distribution-spec, "Listing Referrers". @throws RegistryError */
   async referrers(place: Place, digest: Digest, question: ReferrerQuestion): Promise<Listing> {
-    await this.#options.visibility.check(place, { kind: 'referrers', path: `referrers/${digest}` });
-    return await this.#referrers.list(place, digest, question);
+    const wish = (): Wish => ({ kind: 'referrers', path: `referrers/${digest}` });
+    const list = (): Promise<Listing> => this.#referrers.list(place, digest, question);
+    return await this.#options.visibility.during(place, wish, list);
   }
 
   /** The repositories of which hubcap holds something that it would serve, as a path that it serves them under. */
@@ -76,7 +78,8 @@ export class Listings {
     const slash = path.indexOf('/');
     const upstream = this.#options.upstreams.named(path.slice(0, slash));
     const repository = parseRepository(path.slice(slash + 1));
-    if (!upstream || !repository) return false;
+    // A name that was an upstream's may be an alias by now: what is held under it is not that other one's.
+    if (!upstream || !repository || upstream.host !== path.slice(0, slash)) return false;
     return this.#options.visibility.isServable({ upstream, repository });
   }
 }

@@ -16,6 +16,7 @@ import { nameOf, type Place } from './place.ts';
 import { type ServedManifest, served } from './served-manifest.ts';
 import { Tags } from './tags.ts';
 import type { Visibility } from './visibility.ts';
+import type { Wish } from './wish.ts';
 
 export interface ManifestQuestion extends Place {
   reference: Reference;
@@ -58,22 +59,23 @@ export class Manifests {
 
   /** @throws RegistryError */
   async get(question: ManifestQuestion): Promise<ServedManifest> {
+    const wish = (): Wish => ({ kind: 'manifest', path: `manifests/${referenceText(question.reference)}` });
+    return await this.#visibility.during(question, wish, () => this.#get(question));
+  }
+
+  /** Resolves when what goes on behind the answers has ended. */
+  async settled(): Promise<void> {
+    await this.#tags.settled();
+  }
+
+  async #get(question: ManifestQuestion): Promise<ServedManifest> {
     const { reference, wantsBody } = question;
-    if (!this.#visibility.isOpen(question)) {
-      const path = `manifests/${referenceText(reference)}`;
-      await this.#visibility.check(question, { kind: 'manifest', path });
-    }
     try {
       if (reference.kind === 'tag') return await this.#getByTag(question, reference.tag);
       return await this.#getByDigest(question, reference.digest, wantsBody);
     } catch (error) {
       throw toRegistryError(nameOf(question, reference), error);
     }
-  }
-
-  /** Resolves when what goes on behind the answers has ended. */
-  async settled(): Promise<void> {
-    await this.#tags.settled();
   }
 
   async #getByDigest(place: Place, digest: Digest, wantsBody: boolean): Promise<ServedManifest> {

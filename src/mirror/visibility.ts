@@ -1,30 +1,16 @@
 /** Owns which repositories may be served to whoever reaches the mirror: what everybody is given, and what is listed. */
 import { LRUCache } from 'lru-cache';
 import { parseReference, type Reference } from '../oci/reference.ts';
-import {
-  blobUnknown,
-  manifestUnknown,
-  nameUnknown,
-  notPublic,
-  offlineUnknown,
-  type RegistryError,
-} from '../oci/registry-error.ts';
+import { notPublic, offlineUnknown, type RegistryError } from '../oci/registry-error.ts';
 import { SingleFlight } from '../single-flight.ts';
 import type { Catalog } from '../store/catalog.ts';
-import type { UpstreamRequestKind } from '../upstream/asker.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import { isWithin } from './freshness.ts';
 import { isListed } from './patterns.ts';
 import { type Place, repositoryOf } from './place.ts';
-
-/** What a client wants of a repository. */
-export interface Wish {
-  kind: UpstreamRequestKind;
-  /** below the repository: `manifests/latest`, `blobs/sha256:…`, `tags/list`, `referrers/sha256:…` */
-  path: string;
-}
+import { absenceOf, strangersQuestion, type Wish, wishName } from './wish.ts';
 
 export interface VisibilityOptions {
   catalog: Catalog;
@@ -87,15 +73,40 @@ export class Visibility {
     const word = this.#words.get(pathOf(place));
     if (isOffline()) {
       if (word?.isPublic) return;
-      throw offlineUnknown(nameOf(place, wish), wish.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN');
+      throw offlineUnknown(wishName(place, wish), wish.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN');
     }
     if (word?.isPublic) {
       const { askedInVainAtMs: atMs } = word;
       const isQuiet = atMs !== undefined && isWithin(ASK_AGAIN_AFTER_MS, atMs, now());
       if (isQuiet || isWithin(place.upstream.publicTtlMs, word.atMs, now())) return;
     } else if (word && isWithin(BRIEF_MS, word.atMs, now())) throw refusal(place);
-    this.#absences.check(nameOf(place, wish));
+    this.#absences.check(wishName(place, wish));
     await this.#ask(place, wish, word?.isPublic === true);
+  }
+
+  /**
+   * Does what was asked for, for somebody who is let in.
+   * @param discard what is done with what came for nobody
+   * @throws RegistryError as `check`, and what `work` throws
+   */
+  async during<T>(
+    place: Place,
+    wish: () => Wish,
+    work: () => Promise<T>,
+    discard?: (result: T) => void,
+  ): Promise<T> {
+    const { client } = place.upstream;
+    if (!this.isOpen(place)) await this.check(place, wish());
+    const result = await work();
+    if (place.upstream.client === client) return result;
+    // The configuration was loaded again: what others' credentials brought is not for whoever was let in without.
+    try {
+      await this.check(place, wish());
+      return result;
+    } catch (error) {
+      discard?.(result);
+      throw error;
+    }
   }
 
   /** @returns whether what is held of the repository would be served now; without asking, for lists of them */
@@ -114,10 +125,9 @@ export class Visibility {
     const isSaid = word?.isPublic || (word !== undefined && client.hasCredentials);
     if (isSaid && !word.isNoted) this.#learn(place, word.isPublic, word.atMs);
     if (isSaid) return;
-    if (client.hasCredentials) this.#learn(place, false, 0);
     // A download may have gone on with the credentials of the client that came after.
-    else if (client.isStranger && client === place.upstream.client)
-      this.#learn(place, true, this.#options.now());
+    if (client.hasCredentials || client !== place.upstream.client) this.#learn(place, false, 0);
+    else if (client.isStranger) this.#learn(place, true, this.#options.now());
   }
 
   async #ask(place: Place, wish: Wish, wasPublic: boolean): Promise<void> {
@@ -126,11 +136,11 @@ export class Visibility {
       const { word } = await this.#answer(place, wish, wasPublic ? upstream.confirmMs : undefined);
       if (word === 'private') throw refusal(place);
       if (word === 'absent' && !(wasPublic && (await this.#isGone(place, wish)))) {
-        throw this.#absences.remember(nameOf(place, wish), absence(place, wish), upstream.notFoundTtlMs);
+        throw this.#absences.remember(wishName(place, wish), absenceOf(place, wish), upstream.notFoundTtlMs);
       }
     } catch (error) {
       const word = this.#words.get(pathOf(place));
-      if (!cannotSay(error) || !word?.isPublic) throw toRegistryError(nameOf(place, wish), error);
+      if (!cannotSay(error) || !word?.isPublic) throw toRegistryError(wishName(place, wish), error);
       this.#words.set(pathOf(place), { ...word, askedInVainAtMs: this.#options.now() });
     }
   }
@@ -208,23 +218,4 @@ function refusal({ upstream, repository }: Place): RegistryError {
 
 function pathOf({ upstream, repository }: Place): string {
   return `${upstream.host}/${repository}`;
-}
-
-/** @returns the name by which errors speak of it, as they do where the repository is for everybody */
-function nameOf(place: Place, { path }: Wish): string {
-  const [, reference] = path.match(/^(?:manifests|blobs)\/(.+)$/) ?? [];
-  if (reference === undefined) return `${pathOf(place)}/${path}`;
-  return `${pathOf(place)}${reference.includes(':') ? '@' : ':'}${reference}`;
-}
-
-function absence(place: Place, wish: Wish): RegistryError {
-  const name = nameOf(place, wish);
-  if (wish.kind === 'manifest') return manifestUnknown(name);
-  return wish.kind === 'blob' ? blobUnknown(name) : nameUnknown(name);
-}
-
-/** Registries without a referrers API say that it is absent: what has referrers is a manifest, and that is asked for. */
-function strangersQuestion({ kind, path }: Wish): Wish {
-  if (kind !== 'referrers') return { kind, path };
-  return { kind: 'manifest', path: path.replace(/^referrers\/([^?]+).*$/, 'manifests/$1') };
 }

@@ -95,8 +95,8 @@ export class Account {
       login = await credentials.login();
     } catch (error) {
       // Going on anonymously would spend a limit that nobody meant to spend, and hide the mistake.
-      const why = error instanceof Error ? error.message : String(error);
-      const message = `the credentials for ${host} cannot be had: ${why}`;
+      // Why, is for the log: clients are shown the message, and it would name files and programs.
+      const message = `hubcap's credentials for ${host} cannot be had`;
       const failure = new UpstreamError(message, { reason: 'token', host, cause: error });
       this.reject(failure);
       throw failure;

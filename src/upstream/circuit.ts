@@ -17,6 +17,8 @@ export interface Asked {
   /** below the repository */
   path: string;
   patience: Patience;
+  /** as somebody without credentials */
+  isAnonymous?: boolean;
 }
 
 /** What was asked, whoever did. */

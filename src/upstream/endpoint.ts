@@ -79,14 +79,6 @@ export class Endpoint {
     return this.#guard.restingUntilMs;
   }
 
-  /**
-   * Whether strangers come another way than hubcap, without its certificate: what they fail at says nothing about the
-   * endpoint, which may demand one of everybody.
-   */
-  get hasStrangersWay(): boolean {
-    return this.#stranger !== this.#guard;
-  }
-
   /** whoever answers there is believed */
   get isInsecure(): boolean {
     return this.#options.tls.isInsecure;
@@ -201,6 +193,9 @@ export class Endpoint {
 
   /** A question has failed at this endpoint with all its attempts. */
   failed(asked: Asked, error: UpstreamError): void {
+    // Who comes without the client certificate may be sent away before a word is said; and a token server that has
+    // nothing for strangers may say so in any way.
+    if (asked.isAnonymous && (this.#stranger !== this.#guard || error.reason === 'token')) return;
     this.#guard.failed(asked, error);
   }
 

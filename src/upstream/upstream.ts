@@ -109,13 +109,10 @@ export class Upstream {
     path: string,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<'public' | 'private' | 'absent'> {
-    const question = toQuestion(kind, repository, path, { deadlineMs });
+    const question = { ...toQuestion(kind, repository, path, { deadlineMs }), isAnonymous: true };
     // What a mirror gives to strangers may be for those alone who reach the mirror.
-    const answer = await this.#ask(
-      question,
-      [this.#authority],
-      (endpoint, signal) => endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
-      !this.#authority.hasStrangersWay,
+    const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
+      endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
     );
     return answer ?? 'absent';
   }
@@ -232,15 +229,11 @@ export class Upstream {
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
-  /**
-   * Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no.
-   * @param isTelling whether a failure says something about the endpoint
-   */
+  /** Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no. */
   async #ask<T>(
     { deadlineMs, ...asked }: Question,
     endpoints: readonly Endpoint[],
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
-    isTelling = true,
   ): Promise<T | undefined> {
     const { retries, observer, offline, now } = this.#options;
     const end = this.#inFlight.begin();
@@ -253,7 +246,7 @@ export class Upstream {
       if (error instanceof UpstreamError) observer.failed(error);
       throw error;
     } finally {
-      if (isTelling) failover.settle();
+      failover.settle();
       end();
     }
   }

@@ -191,6 +191,8 @@ t.test('what a stranger began may have been gone on with by credentials that cam
   upstream.client = clientOf(NAMED);
   begin().granted(app, clientOf(STRANGER));
   t.notOk(begin().isServable(app));
+  upstream.client = clientOf(STRANGER);
+  t.notOk(begin().isServable(app), 'nor when they are gone again');
 });
 
 t.test('what a nearer copy gives to strangers is not what the registry gives to them', async (t) => {

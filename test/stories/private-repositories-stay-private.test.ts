@@ -4,7 +4,7 @@ import { makeClock } from '../helpers/clock.ts';
 import { blobOf, imageOf, MIB } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import type { Asked, Persona } from '../helpers/persona-server.ts';
-import { blobDownloads, failing, only, silent, stalling, tokened } from '../helpers/personas.ts';
+import { blobDownloads, failing, only, silent, stalling, times, tokened } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { startTokenServer, type TokenServerOptions } from '../helpers/token-server.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
@@ -281,9 +281,44 @@ t.test('what was fetched while the credentials were taken away is not taken for 
   await until('it is asked with the login', () => registry.asked.some((one) => !fromStranger(one)));
   await mirror.reload({ upstreams: { 'registry.test': { ...at, credentials: [], private: [] } } });
   holding.open();
-  t.equal((await asking).status, 200, 'who asked before is answered');
+  t.equal((await asking).status, 403, 'not given to who asked before, either');
   for (const path of [latest, manifest, layer]) t.equal((await mirror.manifest(path)).status, 403, path);
   t.equal((await mirror.get('/v2/team/listed/tags/list')).status, 403);
+});
+
+t.test(
+  'credentials that come while a stranger asks bring nothing that strangers are not given',
+  async (t) => {
+    const { registry, guard, mirror, at } = await start(t, { credentials: [], private: [], retries: 3 });
+    for (const path of paths('team/private').slice(0, 3)) {
+      const before = registry.asked.length;
+      const gate = makeGate();
+      registry.act(
+        times(1, async () => {
+          await gate.opened;
+          return { status: 503 };
+        }),
+        guard,
+      );
+      const asking = mirror.manifest(path);
+      await until('upstream is asked', () => registry.asked.length > before);
+      await mirror.reload({ upstreams: { 'registry.test': { ...at, credentials: CREDENTIALS } } });
+      registry.act(guard);
+      gate.open();
+      t.equal((await asking).status, 403, path);
+      await mirror.settled();
+      await mirror.reload({ upstreams: { 'registry.test': at } });
+    }
+  },
+);
+
+t.test('what is held under a name that is another upstream’s alias by now is not listed', async (t) => {
+  const { mirror, at } = await start(t);
+  t.equal((await mirror.manifest(paths('team/listed')[0] ?? '')).status, 200);
+  await mirror.close();
+  const upstreams = { 'other.test': { ...at, credentials: [], private: [], aliases: ['registry.test'] } };
+  const next = await startMirror(t, { upstreams, directory: mirror.directory });
+  t.same(JSON.parse((await next.get('/v2/_catalog')).body.toString()).repositories, []);
 });
 
 t.test('credentials that come later do not refuse what strangers were given', async (t) => {

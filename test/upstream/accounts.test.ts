@@ -258,7 +258,7 @@ t.test('a configuration that cannot be read does not keep another account from a
   const { choose } = start([broken]);
   t.match(
     await failureOf(choose()),
-    { reason: 'token', message: /cannot be had.*not valid JSON/ },
+    { reason: 'token', message: /cannot be had$/, cause: { message: /not valid JSON/ } },
     'nor goes on as nobody',
   );
 });

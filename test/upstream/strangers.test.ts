@@ -1,4 +1,5 @@
 import t from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import { parseRepository } from '../../src/oci/reference.ts';
 import { startCdn } from '../helpers/cdn.ts';
 import { imageOf } from '../helpers/content.ts';
@@ -19,14 +20,19 @@ const wishes = [
   ['referrers', `referrers/${image.manifest.digest}`],
 ] as const;
 
-async function start(t: Parameters<typeof startRegistry>[0], realms: string[] = []) {
+async function start(
+  t: Parameters<typeof startRegistry>[0],
+  realms: string[] = [],
+  settings: Parameters<typeof connect>[2] = {},
+) {
   const repository = parseRepository('team/app');
   if (!repository) throw new Error('it is a name');
   const registry = await startRegistry(t);
   registry.push('team/app', image, 'latest');
-  const { upstream } = connect(t, new URL(registry.url), { credentials, realms, retries: 0 });
-  const ask = (kind: (typeof wishes)[number][0], path: string) => upstream.isPublic(repository, kind, path);
-  return { registry, ask };
+  const { upstream } = connect(t, new URL(registry.url), { credentials, realms, retries: 0, ...settings });
+  const ask = (kind: (typeof wishes)[number][0], path: string, name = repository) =>
+    upstream.isPublic(name, kind, path);
+  return { registry, upstream, ask };
 }
 
 function noLoginWasShown({ asked }: Registry): boolean {
@@ -139,4 +145,17 @@ t.test('what another registry says to which one sends is what is said', async (t
       'a store says nothing about the registry',
     );
   }
+});
+
+t.test('a token server that has nothing for strangers does not close the way for hubcap', async (t) => {
+  const timeouts = { ...upstreamDefaults.timeouts, probeMs: 60_000 };
+  const { registry, upstream, ask } = await start(t, [], { timeouts });
+  const realm = `Bearer realm="${registry.url}/token",service="registry"`;
+  registry.act(
+    only(({ path }) => path.startsWith('/token'), failing(400)),
+    failing(401, { 'www-authenticate': realm }),
+  );
+  for (const name of ['team/a', 'team/b', 'team/c', 'team/d'])
+    t.match(await failureOf(ask('manifest', 'manifests/latest', parseRepository(name))), { reason: 'token' });
+  t.match(upstream.endpoints, [{ state: 'up' }]);
 });
