@@ -54,6 +54,8 @@ const SILENCE: ReadonlySet<FailureReason> = new Set(['dns', 'refused', 'tls', 'r
 const DOUBTFUL: ReadonlySet<FailureReason> = new Set(['reset', 'timeout']);
 /** What came back is not what a registry answers. */
 const NONSENSE: ReadonlySet<FailureReason> = new Set(['server-error', 'html', 'token']);
+/** A clear answer, although no yes: what it failed at before is over. */
+const CLEAR: ReadonlySet<FailureReason> = new Set(['denied', 'throttled']);
 
 /**
  * Three widths of trouble: an endpoint that is down is not asked for anything, a slow one is not asked for what is
@@ -116,8 +118,7 @@ export class Circuit {
 
   /** It has answered this, whatever it said but that it failed. @param tookMs until the answer's head */
   answered(asked: Answered, tookMs: number): void {
-    this.#narrow.delete(asked.repository);
-    this.#narrow.delete(pathOf(asked));
+    this.#forget(asked);
     this.#failing.clear();
     if (!isList(asked)) this.#lastAnswered = toAnswered(asked);
     this.found(tookMs);
@@ -142,10 +143,16 @@ export class Circuit {
   /** A question has failed for good. @param isEndpoint whether the endpoint itself failed, not its token server */
   failed(asked: Asked, error: UpstreamError, isEndpoint: boolean): void {
     if (this.#options.probeMs === 0) return;
+    if (isEndpoint && CLEAR.has(error.reason)) this.#forget(asked);
     const isSilence = SILENCE.has(error.reason);
     const isSuspect = isSilence ? DOUBTFUL.has(error.reason) || !isEndpoint : NONSENSE.has(error.reason);
     if (isSuspect && this.#suspect(asked, error)) return;
     if (isSilence && isEndpoint) this.#lookAtBase(asked, error);
+  }
+
+  #forget(asked: Answered): void {
+    this.#narrow.delete(asked.repository);
+    this.#narrow.delete(pathOf(asked));
   }
 
   #lookAtBase(asked: Asked, error: UpstreamError): void {

@@ -126,11 +126,11 @@ export class Endpoint {
     });
     await discardBody(answer);
     if (answer.status === 404) return undefined;
-    if (!isRedirect(answer.status)) return { size: contentSize(answer) };
+    if (!isRedirect(answer.status)) return this.#sizeIn(answer);
     // The registry has it. What it points to is often signed for GET alone: ask for one byte.
     const byte = await this.openBlob(repository, digest, { range: 'bytes=0-0' }, manner);
     if (byte) destroyBody(byte);
-    return byte && { size: contentSize(byte) };
+    return byte && this.#sizeIn(byte);
   }
 
   /** @returns the head of an answer whose body is read from `manner.signal`'s connection */
@@ -235,6 +235,14 @@ export class Endpoint {
     const { host } = this.address;
     const body = await readSmall(answer, host, MAX_HTML_BYTES);
     if (digestOf(body, algorithmOf(digest)) === digest) return;
+    throw new UpstreamError(`${host}: it sends an HTML page in place of a blob`, { reason: 'html', host });
+  }
+
+  /** That it is there is permission: a page where people log in, which is there for everything, is none. */
+  #sizeIn(answer: Answer): { size: number | undefined } {
+    const { host } = this.address;
+    if (answer.status !== 200 && answer.status !== 206) throw unexpectedStatus(host, answer.status);
+    if (!isHtml(answer)) return { size: contentSize(answer) };
     throw new UpstreamError(`${host}: it sends an HTML page in place of a blob`, { reason: 'html', host });
   }
 

@@ -2,7 +2,8 @@ import t from 'tap';
 import { ociErrorOf } from '../helpers/client.ts';
 import { blobOf, imageOf, MIB } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
-import { blobDownloads, failing, only, silent, stalling } from '../helpers/personas.ts';
+import type { Persona } from '../helpers/persona-server.ts';
+import { blobDownloads, failing, htmlWith200, only, silent, stalling } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 
@@ -147,4 +148,25 @@ t.test('who asks for a layer as if it were a manifest, or the reverse, takes it 
   }
   registry.act(failing(503));
   for (const path of paths) t.equal((await mirror.manifest(`/v2/team/app/${path}`)).status, 200, path);
+});
+
+t.test('a page that is there for everything proves nothing', async (t) => {
+  const registry = await startRegistry(t);
+  const image = imageOf('app', [1000]);
+  registry.push('team/private', image, 'v1');
+  const mirror = await startMirror(t, { upstreams: { 'registry.test': { at: registry, retries: 0 } } });
+  const path = (repository: string) => `/v2/${repository}/blobs/${image.layers[0]?.digest}`;
+  t.equal((await mirror.get(path('team/private'))).status, 200);
+  await mirror.settled();
+  const login: Persona = ({ path }) => {
+    const headers = { 'content-type': 'text/html; charset=utf-8' };
+    if (path.startsWith('/v2/')) return { status: 302, headers: { ...headers, location: '/login' } };
+    return { status: 200, headers, body: Buffer.from('<html>Please log in</html>'), isChunked: true };
+  };
+  const unchanged: Persona = () => ({ status: 304 });
+  for (const [repository, persona] of Object.entries({ page: htmlWith200(), login, unchanged })) {
+    registry.act(persona);
+    t.equal((await mirror.get(path(`team/${repository}`))).status, 502, repository);
+    t.equal((await mirror.manifest(`/v2/team/${repository}/manifests/${image.manifest.digest}`)).status, 502);
+  }
 });

@@ -214,6 +214,18 @@ t.test('what somebody asks for is tried in place of what failed, and at once', a
   t.equal(circuit.due(), undefined, 'once: then it pauses');
 });
 
+t.test('who is refused access, or met a limit, is not told what was before', async (t) => {
+  for (const reason of ['denied', 'throttled'] as const) {
+    const { fail, refuses, pass } = rig();
+    fail('server-error');
+    pass(1000);
+    t.notOk(refuses('long'), 'the first finds out');
+    fail(reason);
+    t.notOk(refuses('long'), 'and the others hear it themselves');
+    t.notOk(refuses('short'));
+  }
+});
+
 t.test('a clock that is set back ends all pauses', async (t) => {
   const { circuit, fail, refuses, pass } = rig();
   fail('server-error', 'long', 'blobs/a');
