@@ -1,6 +1,5 @@
 /** Owns how a manifest is obtained by digest: from the store where the repository holds it, else once from upstream. */
 import type { Digest } from '../oci/digest.ts';
-import type { Reference } from '../oci/reference.ts';
 import {
   isOfflineUnknown,
   manifestUnknown,
@@ -11,6 +10,7 @@ import {
 import type { Doubt, Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import { UpstreamError } from '../upstream/errors.ts';
+import type { ManifestHead } from '../upstream/upstream.ts';
 import type { Absences } from './absences.ts';
 import { cannotSay, upstreamStatusOf } from './failures.ts';
 import type { ManifestCache, StoredManifest } from './manifest-cache.ts';
@@ -37,7 +37,7 @@ export interface FetchedContent {
 export class ManifestsByDigest {
   readonly #options: ManifestsByDigestOptions;
   readonly #fetching = new SingleFlight<FetchedContent>();
-  readonly #proving = new SingleFlight<boolean>();
+  readonly #heading = new SingleFlight<ManifestHead | undefined>();
 
   constructor(options: ManifestsByDigestOptions) {
     this.#options = options;
@@ -99,16 +99,10 @@ export class ManifestsByDigest {
    */
   async #proven(place: Place, stored: StoredManifest, wasHeld: boolean): Promise<ServedManifest> {
     const { permission } = this.#options;
-    const { upstream, repository } = place;
+    const { upstream } = place;
     const { digest } = stored;
-    const reference: Reference = { kind: 'digest', digest };
-    const prove = async (): Promise<boolean> => {
-      const head = await upstream.client.headManifest(repository, reference, upstream.confirmMs);
-      if (head) permission.grant(place, digest);
-      return head !== undefined;
-    };
     try {
-      if (await this.#proving.run(keyOf(place, digest), prove).result) return served(stored, 'hit');
+      if (await this.#askHead(place, digest, upstream.confirmMs).result) return served(stored, 'hit');
     } catch (error) {
       if (!cannotSay(error) || !(wasHeld || permission.isNamed(place, digest))) throw error;
       permission.pause(place, digest, 'unconfirmed');
@@ -120,27 +114,40 @@ export class ManifestsByDigest {
   }
 
   async #head(place: Place, digest: Digest): Promise<ServedManifest> {
-    const head = await place.upstream.client.headManifest(place.repository, { kind: 'digest', digest });
+    const { result, joined } = this.#askHead(place, digest);
+    const head = await result;
     if (!head) throw this.#absent(place, digest);
     const mediaType = head.mediaType ?? 'application/json';
-    return { outcome: 'miss', digest, mediaType, size: head.size, body: undefined, ageMs: 0 };
+    const outcome = joined ? 'coalesced' : 'miss';
+    return { outcome, digest, mediaType, size: head.size, body: undefined, ageMs: 0 };
+  }
+
+  /** One question for all who ask; its answer is proof. */
+  #askHead(place: Place, digest: Digest, deadlineMs?: number) {
+    const { client } = place.upstream;
+    return this.#heading.run(keyOf(place, digest), async () => {
+      const head = await client.headManifest(place.repository, { kind: 'digest', digest }, deadlineMs);
+      if (head) this.#options.permission.grant(place, digest, client);
+      return head;
+    });
   }
 
   async #download(place: Place, digest: Digest, isBackground: boolean): Promise<FetchedContent> {
     const { cache, permission } = this.#options;
-    const { upstream, repository } = place;
-    const reference: Reference = { kind: 'digest', digest };
+    const { repository } = place;
+    const { client } = place.upstream;
+    const reference = { kind: 'digest', digest } as const;
     // Another flight may have ended between the caller's look into the cache and this one.
     const stored = await cache.get(digest);
     if (stored && permission.state(place, digest) === 'held')
       return { manifest: stored, outcome: 'coalesced' };
     for (let attempt = 1; attempt <= 2; attempt++) {
       const isAfresh = attempt > 1;
-      const fetched = await upstream.client.manifest(repository, reference, { isAfresh, isBackground });
+      const fetched = await client.manifest(repository, reference, { isAfresh, isBackground });
       if (!fetched) throw this.#absent(place, digest);
       const added = await cache.add(fetched.body, fetched.mediaType, digest);
       if (!added) continue;
-      permission.grant(place, digest);
+      permission.grant(place, digest, client);
       return { manifest: added.manifest, outcome: added.isStored ? 'miss' : 'bypass' };
     }
     throw wrongContent(nameOf(place, reference));

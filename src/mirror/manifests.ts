@@ -105,7 +105,7 @@ export class Manifests {
   #said(answer: ServedManifest, { known, doubt, overdueMs, upstreamStatus }: Resolution): ServedManifest {
     return {
       ...answer,
-      ageMs: Math.max(0, this.#now() - known.checkedAtMs),
+      ageMs: Math.max(answer.ageMs, this.#now() - known.checkedAtMs),
       doubt: answer.doubt ?? doubt,
       overdueMs,
       upstreamStatus: answer.upstreamStatus ?? upstreamStatus,
@@ -136,7 +136,13 @@ export class Manifests {
     const last = cannotSay(error) ? await this.#tags.fallBack(place, tag) : undefined;
     const manifest = last && (await this.#cache.get(last.digest));
     if (!manifest) throw error;
-    return { ...served(manifest, 'stale'), doubt: 'unconfirmed', upstreamStatus: upstreamStatusOf(error) };
+    const ageMs = Math.max(0, this.#now() - last.checkedAtMs);
+    return {
+      ...served(manifest, 'stale'),
+      ageMs,
+      doubt: 'unconfirmed',
+      upstreamStatus: upstreamStatusOf(error),
+    };
   }
 
   async #defaultPlatform(place: Place, tag: Tag, index: ServedManifest): Promise<ServedManifest> {

@@ -123,18 +123,22 @@ export class Referrers {
     }
   }
 
-  /** What upstream said when it was last asked, and what is stored; undefined where nothing is known. */
+  /**
+   * What upstream said when it was last asked, and what is stored; undefined where nothing is known. The beginning of
+   * a list whose next page failed is nothing: its end may hold the signature. Offline, nobody knows more.
+   */
   async #withoutUpstream(
     place: Place,
     digest: Digest,
     { key, ttlMs }: ListSource<Referrer>,
     last: string,
   ): Promise<Found | undefined> {
-    const isFresh = this.#lists.isFresh({ key, ttlMs }, '');
     const all = { last: '', limit: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER };
-    const remembered = this.#lists.recall(key, all)?.entries;
+    const isFresh = this.#lists.isFresh({ key, ttlMs }, all);
+    const { entries: remembered, next: cutAt } = this.#lists.recall(key, all) ?? {};
     const stored = await this.#stored.list(place, digest);
-    if (!remembered && !stored) return undefined;
+    const isCut = cutAt !== undefined && !this.#options.isOffline();
+    if (!stored && (!remembered || isCut)) return undefined;
     const union = new Map([...(remembered ?? []), ...(stored ?? [])].map((one) => [one.digest, one]));
     const inOrder = [...union.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
     const after = inOrder.filter((referrer) => referrer.digest > last);

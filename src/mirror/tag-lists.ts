@@ -63,14 +63,15 @@ export class TagLists {
 
   /** A list that is not whole is all that there is: nobody can be asked for the rest. */
   #offline(place: Place, page: ListedPage, source: ListSource<Tag>, request: ListRequest): Listing {
-    const isFresh = this.#lists.isFresh(source, page.last);
+    const isFresh = this.#lists.isFresh(source, request);
     const answer = this.#lists.recall(source.key, request);
     if (answer) {
       const { entries, next } = answer;
       const rest =
         next === undefined ? undefined : this.#lists.recall(source.key, { ...request, last: next });
-      const outcome = isFresh ? 'hit' : 'stale';
-      return listingOf(place, page, entries, rest?.entries.length ? next : undefined, outcome);
+      const isCut = next !== undefined && !rest?.entries.length;
+      const outcome = isFresh && !isCut ? 'hit' : 'stale';
+      return listingOf(place, page, entries, isCut ? undefined : next, outcome);
     }
     const known = this.#fromCatalog(place, page, 'stale');
     if (known) return known;

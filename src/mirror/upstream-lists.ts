@@ -106,13 +106,13 @@ export class UpstreamLists<E> {
     return answer && (answer.entries.length > 0 || best.isWhole) ? answer : undefined;
   }
 
-  /** @returns whether what is remembered of a list is as young as upstream's word holds */
-  isFresh({ key, ttlMs }: Pick<ListSource<E>, 'key' | 'ttlMs'>, last: string): boolean {
-    return this.#find(key, ttlMs, last) !== undefined;
+  /** @returns whether all that is asked for is remembered, and as young as upstream's word holds */
+  isFresh(source: Pick<ListSource<E>, 'key' | 'ttlMs'>, request: ListRequest): boolean {
+    return this.#held(source, request) !== undefined;
   }
 
   /** @returns the answer for which upstream need not be asked */
-  #held(source: ListSource<E>, request: ListRequest): ListAnswer<E> | undefined {
+  #held(source: Pick<ListSource<E>, 'key' | 'ttlMs'>, request: ListRequest): ListAnswer<E> | undefined {
     const { last, limit } = request;
     const walk = this.#find(source.key, source.ttlMs, last);
     const position = walk?.positionAfter(last);

@@ -17,9 +17,15 @@ export interface Belonging {
 /** Nobody nests deeper; a hostile manifest could. */
 const MAX_DEPTH = 4;
 
+/** A layer with more parents is looked for among what the repository holds. */
+const MANY_PARENTS = 500;
+
 export interface Finding {
   tagOf: StatementSync;
+  countParents: StatementSync;
   parentOf: StatementSync;
+  /** the same, in time that grows with what the repository holds: 0.2 instead of 130 ms for a layer of 20,000 images */
+  parentOfMany: StatementSync;
 }
 
 /** @returns the statements that `findImage` takes */
@@ -28,22 +34,34 @@ export function prepareFinding(database: DatabaseSync): Finding {
     `SELECT t.tag FROM tags t JOIN repositories r ON r.id = t.repository
       WHERE r.upstream = ? AND r.name = ? AND t.digest = ? ORDER BY t.checked_at DESC LIMIT 1`,
   );
+  const countParents = database.prepare(
+    `SELECT count(*) AS parents FROM (SELECT 1 FROM links WHERE child = ? LIMIT ${MANY_PARENTS})`,
+  );
   // Base layers belong to many images: the one that was read last is most likely being pulled.
+  const best = `ORDER BY EXISTS (SELECT 1 FROM tags t WHERE t.repository = r.id AND t.digest = l.parent) DESC,
+    b.last_used DESC LIMIT 1`;
   const parentOf = database.prepare(
     `SELECT l.parent, l.platform FROM links l
-       JOIN repositories r ON r.upstream = ? AND r.name = ?
+       JOIN repositories r ON r.upstream = ?1 AND r.name = ?2
        JOIN holdings h ON h.repository = r.id AND h.digest = l.parent
        JOIN blobs b ON b.digest = l.parent
-      WHERE l.child = ? AND l.is_foreign = 0
-      ORDER BY EXISTS (SELECT 1 FROM tags t WHERE t.repository = r.id AND t.digest = l.parent) DESC,
-        b.last_used DESC LIMIT 1`,
+      WHERE l.child = ?3 AND l.is_foreign = 0 ${best}`,
   );
-  return { tagOf, parentOf };
+  // CROSS JOIN: in this order.
+  const parentOfMany = database.prepare(
+    `SELECT l.parent, l.platform FROM repositories r
+       CROSS JOIN holdings h ON h.repository = r.id
+       CROSS JOIN manifests m ON m.digest = h.digest
+       CROSS JOIN links l ON l.child = ?3 AND l.parent = h.digest AND l.is_foreign = 0
+       CROSS JOIN blobs b ON b.digest = l.parent
+      WHERE r.upstream = ?1 AND r.name = ?2 ${best}`,
+  );
+  return { tagOf, countParents, parentOf, parentOfMany };
 }
 
 /** Looks upwards through manifests that the repository holds, up to one that has a tag. */
 export function findImage(
-  { tagOf, parentOf }: Finding,
+  { tagOf, countParents, parentOf, parentOfMany }: Finding,
   { upstream, name }: RepositoryName,
   wanted: Digest,
 ): Belonging {
@@ -52,7 +70,8 @@ export function findImage(
   for (let depth = 0; depth <= MAX_DEPTH; depth++) {
     const tag = tagOf.get(upstream, name, digest)?.tag;
     if (typeof tag === 'string') return { tag: tag as Tag, digest, platform };
-    const above = parentOf.get(upstream, name, digest);
+    const isMany = Number(countParents.get(digest)?.parents) === MANY_PARENTS;
+    const above = (isMany ? parentOfMany : parentOf).get(upstream, name, digest);
     if (!above) break;
     digest = String(above.parent) as Digest;
     if (typeof above.platform === 'string') platform ??= above.platform;

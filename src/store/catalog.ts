@@ -47,6 +47,8 @@ export interface LinkRow {
 export class Catalog {
   readonly #database: DatabaseSync;
   readonly #repositoryIds = new LRUCache<string, number>({ max: 10_000 });
+  /** repositories of whose manifests all is noted: looking through them once is enough */
+  readonly #withSubjects = new LRUCache<number, true>({ max: 10_000 });
   readonly #statements: ReturnType<typeof prepareAll>;
   readonly #writeFailed: (error: unknown) => void;
 
@@ -73,7 +75,7 @@ export class Catalog {
   setTag(repository: RepositoryName, tag: Tag, state: TagState): void {
     const { digest, mediaType, size, checkedAtMs } = state;
     this.#write(() => {
-      const id = this.#makeId(repository);
+      const id = this.#makeId(repository, digest);
       this.#statements.upsertTag.run(id, tag, digest, mediaType, size ?? null, checkedAtMs);
     });
   }
@@ -106,9 +108,12 @@ export class Catalog {
 
   /** Notes that upstream proved that the repository holds the digest. @returns false where it is not stored */
   grant(repository: RepositoryName, digest: Digest, nowMs: number): boolean {
-    const noted = this.#write(() =>
-      this.#statements.upsertHolding.run(this.#makeId(repository), digest, nowMs),
-    );
+    const noted = this.#write(() => {
+      const id = this.#makeId(repository, digest);
+      if (this.#withSubjects.has(id) && this.#statements.selectWithoutSubject.get(digest))
+        this.#withSubjects.delete(id); // it was stored by an earlier version, for another repository
+      return this.#statements.upsertHolding.run(id, digest, nowMs);
+    });
     return noted !== undefined && noted.changes > 0;
   }
 
@@ -121,20 +126,21 @@ export class Catalog {
     });
   }
 
-  /** @returns when upstream last gave something of the repository to a stranger, ms since the epoch */
+  /**
+   * @returns when upstream last gave something of the repository to a stranger, ms since the epoch; 0 where it is
+   *   known to be given to hubcap's credentials alone, undefined where nothing is known
+   */
   publicAt(repository: RepositoryName): number | undefined {
     const at = this.#statements.selectPublicAt.get(this.#idOf(repository))?.public_at;
     return at === undefined || at === null ? undefined : Number(at);
   }
 
   /**
-   * Notes that strangers are given what is in the repository, or (`undefined`) that they are not.
+   * Notes when strangers were given what is in the repository, or (0) that they are not.
    * @returns false where the catalog knows no such repository yet
    */
-  setPublicAt(repository: RepositoryName, atMs: number | undefined): boolean {
-    const noted = this.#write(() =>
-      this.#statements.updatePublicAt.run(atMs ?? null, this.#idOf(repository)),
-    );
+  setPublicAt(repository: RepositoryName, atMs: number): boolean {
+    const noted = this.#write(() => this.#statements.updatePublicAt.run(atMs, this.#idOf(repository)));
     return noted !== undefined && noted.changes > 0;
   }
 
@@ -204,7 +210,10 @@ export class Catalog {
 
   /** @returns up to `limit` manifests of the repository of which an earlier version did not note what they refer to */
   withoutSubject(repository: RepositoryName, limit: number): Digest[] {
-    const rows = this.#statements.listWithoutSubject.all(this.#idOf(repository), limit);
+    const id = this.#idOf(repository);
+    if (this.#withSubjects.has(id)) return [];
+    const rows = this.#statements.listWithoutSubject.all(id, limit);
+    if (rows.length === 0) this.#withSubjects.set(id, true);
     return rows.map((row) => String(row.digest) as Digest);
   }
 
@@ -227,10 +236,11 @@ export class Catalog {
     }
   }
 
-  #makeId(repository: RepositoryName): number {
+  /** Only for what is stored: else the catalog would grow with every name that strangers ask for. */
+  #makeId(repository: RepositoryName, stored: Digest): number {
     const known = this.#idOf(repository);
     if (known !== NO_REPOSITORY) return known;
-    this.#statements.insertRepository.run(repository.upstream, repository.name);
+    this.#statements.insertRepository.run(repository.upstream, repository.name, stored);
     return this.#idOf(repository);
   }
 
@@ -277,7 +287,8 @@ function prepareAll(database: DatabaseSync) {
     listTags: prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
     selectRepository: prepare('SELECT id FROM repositories WHERE upstream = ? AND name = ?'),
     insertRepository: prepare(
-      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
+      `INSERT INTO repositories (upstream, name)
+       SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM blobs WHERE digest = ?3) ON CONFLICT DO NOTHING`,
     ),
     listRepositories: prepare(
       `SELECT upstream || '/' || name AS path FROM repositories r WHERE path > ?
@@ -315,6 +326,9 @@ function prepareAll(database: DatabaseSync) {
     listWithoutSubject: prepare(
       `SELECT h.digest FROM holdings h JOIN manifests m ON m.digest = h.digest
        WHERE h.repository = ? AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.digest = h.digest) LIMIT ?`,
+    ),
+    selectWithoutSubject: prepare(
+      `SELECT 1 FROM manifests WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM subjects WHERE digest = ?1)`,
     ),
     selectLinks: prepare(
       `SELECT l.child, l.role, l.size, l.platform, l.is_foreign, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child

@@ -8,7 +8,8 @@ import type { DatabaseSync } from 'node:sqlite';
  * holdings  which repository was proven to hold which stored digest (design, rule 3)
  * tags      which tag was which digest, and when upstream last said so (ms since the epoch)
  *
- * All but `repositories` name stored digests only and go with them, so the store's budget bounds the catalog.
+ * All but `repositories` name stored digests only and go with them, so the store's budget bounds the catalog; a
+ * repository comes in with the first of its content that is stored.
  */
 const SCHEMA = `
 CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, last_used INTEGER NOT NULL) WITHOUT ROWID;
@@ -36,7 +37,8 @@ CREATE INDEX tags_by_digest ON tags (digest);
  * subjects  which digest a stored manifest (a signature, an SBOM) refers to (image-spec, `subject`), empty for none;
  *           manifests that an earlier version stored have no row before somebody asks
  *
- * `public_at`: when upstream last gave something of the repository to somebody without credentials.
+ * `public_at`: when upstream last gave something of the repository to somebody without credentials; 0 where it is
+ *              known to be given to hubcap's credentials alone.
  */
 const MISSES_AND_REFERRERS = `
 ALTER TABLE repositories ADD COLUMN public_at INTEGER;
@@ -48,6 +50,7 @@ CREATE TABLE misses (
 CREATE INDEX misses_by_last ON misses (last_at);
 CREATE TABLE subjects (digest TEXT PRIMARY KEY, subject TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX subjects_by_subject ON subjects (subject);
+CREATE INDEX repositories_by_path ON repositories (upstream || '/' || name);
 `;
 
 /** One step: from the version that is its place in the list to the next. What was released is never changed. */

@@ -47,7 +47,7 @@ function openCatalog(t: { teardown(work: () => void): unknown }) {
     content.add({ digest, size: 10 }, 1);
     if (parsed) catalog.addManifest(digest, parsed);
   };
-  return { catalog, content, store };
+  return { database, catalog, content, store };
 }
 
 const state = (digest: Digest, checkedAtMs = 5) => ({ digest, mediaType: OCI_INDEX, size: 10, checkedAtMs });
@@ -203,3 +203,47 @@ t.test(
     t.same(catalog.referrers(alpine, manifest, '', 10), [sbom], 'nothing of it was left');
   },
 );
+
+t.test('a repository of which nothing is stored leaves nothing', async (t) => {
+  const { database, catalog, store } = openCatalog(t);
+  const state = { digest: manifest, mediaType: image.mediaType, size: 10, checkedAtMs: 1 };
+  catalog.grant(debian, manifest, 1);
+  catalog.setTag(debian, 'latest' as Tag, state);
+  t.notOk(catalog.setPublicAt(debian, 1));
+  t.same(database.prepare('SELECT * FROM repositories').all(), []);
+  store(manifest, image);
+  t.ok(catalog.grant(debian, manifest, 1));
+  t.ok(catalog.setPublicAt(debian, 1));
+});
+
+t.test('what an earlier version stored is looked for once, and again where more of it comes', async (t) => {
+  const { database, catalog, store } = openCatalog(t);
+  const another = digestOf('another');
+  for (const digest of [manifest, another]) store(digest, image);
+  catalog.grant(alpine, manifest, 1);
+  t.same(catalog.withoutSubject(alpine, 10), []);
+  database.exec('DELETE FROM subjects'); // as that version left it
+  t.same(catalog.withoutSubject(alpine, 10), [], 'it is known that there is none');
+  catalog.grant(alpine, another, 1);
+  t.same(catalog.withoutSubject(alpine, 10), [another, manifest].toSorted());
+  for (const digest of [manifest, another]) catalog.addManifest(digest, image);
+  t.same(catalog.withoutSubject(alpine, 10), []);
+});
+
+t.test('a page of the repositories is read from an index', async (t) => {
+  const { database, catalog } = openCatalog(t);
+  const prepare = database.prepare.bind(database);
+  const read: string[] = [];
+  database.prepare = (sql) => {
+    read.push(sql);
+    return prepare(sql);
+  };
+  new Catalog(database, rethrow);
+  t.same(catalog.repositories('', 10), []);
+  const list = read.find((sql) => sql.includes('FROM repositories r WHERE path')) ?? '';
+  const plan = prepare(`EXPLAIN QUERY PLAN ${list}`).all('', 10);
+  t.ok(
+    plan.every(({ detail }) => !/SCAN|TEMP B-TREE/.test(String(detail))),
+    JSON.stringify(plan),
+  );
+});

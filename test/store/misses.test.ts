@@ -227,3 +227,18 @@ t.test(
     t.same(lines(), [['3.20', 'manifest', undefined, 1]]);
   },
 );
+
+t.test('a layer of very many images: the one that the repository holds', (t) => {
+  const { database, misses, store, setTag, lines } = open(t);
+  const link = database.prepare("INSERT INTO links VALUES (?, 0, ?, 'layer', 10, 0, NULL)");
+  for (let n = 0; n < 1000; n++) link.run(digestOf(`of another repository ${n}`), layer);
+  for (const [digest, manifest] of [
+    [index, indexManifest],
+    [amd64, imageManifest],
+  ] as const)
+    store(digest, manifest);
+  setTag('3.20', index);
+  misses.note(miss(layer, 'blob'), 1_000);
+  t.same(lines(), [['3.20', 'manifest', 'linux/amd64', 1]]);
+  t.end();
+});

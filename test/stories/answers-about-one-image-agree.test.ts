@@ -5,8 +5,9 @@ import { makeClock } from '../helpers/clock.ts';
 import { type Image, imageOf, MIB } from '../helpers/content.ts';
 import { type RunningMirror, startMirror } from '../helpers/mirror.ts';
 import type { Asked } from '../helpers/persona-server.ts';
-import { failing, only } from '../helpers/personas.ts';
+import { failing, only, silent } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
+import { makeGate, until } from '../helpers/waiting.ts';
 
 // A client that is told a digest by HEAD asks for that digest next. Where it is then told 404, containerd begins anew,
 // for ever (spegel#1378).
@@ -103,6 +104,31 @@ t.test('the same by tag', async (t) => {
   const served = await mirror.manifest(latest);
   t.equal(served.headers['docker-content-digest'], old.manifest.digest);
   t.equal(await headOf(mirror), old.manifest.digest, 'HEAD agrees');
+});
+
+t.test('what is served in place of what a tag moved to is as old as it is', async (t) => {
+  const { clock, registry, mirror } = await start(t);
+  t.same(await pull(mirror, [old]), []);
+  registry.push('team/app', young, 'latest');
+  clock.pass(TTL_MS);
+  t.equal(await headOf(mirror), young.manifest.digest);
+  registry.act(failing(503));
+  t.match((await mirror.manifest(latest)).headers, {
+    age: '60',
+    'docker-content-digest': old.manifest.digest,
+  });
+});
+
+t.test('all who ask by HEAD for a digest that is not here share one question', async (t) => {
+  const { registry, mirror } = await start(t);
+  const gate = makeGate();
+  registry.act(silent(gate.opened));
+  const asking = Array.from({ length: 20 }, () => mirror.head(byDigest(old.manifest.digest)));
+  await mirror.reached();
+  await until('upstream is asked', () => registry.asked.length > 0);
+  gate.open();
+  t.ok((await Promise.all(asking)).every(({ status }) => status === 200));
+  t.equal(registry.asked.length, 1);
 });
 
 t.test('offline after HEAD saw a tag move: it is what is here', async (t) => {

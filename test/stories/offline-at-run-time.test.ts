@@ -4,6 +4,7 @@ import { connectControl } from '../../src/admin/control-client.ts';
 import { ociErrorOf } from '../helpers/client.ts';
 import { run } from '../helpers/command.ts';
 import { blobOf, imageOf, MIB } from '../helpers/content.ts';
+import { pagedByNames } from '../helpers/lists.ts';
 import { type MirrorSettings, startMirror } from '../helpers/mirror.ts';
 import {
   blobDownloads,
@@ -167,4 +168,38 @@ t.test('by the command line', async (t) => {
   t.match(stderr, /no hubcap runs with .*--offline.*offline: true/);
   t.notMatch(stderr, /\n\s+at /);
   t.equal((await run('offline', 'maybe', ...data)).code, 2);
+});
+
+t.test(
+  'a tag that could not be confirmed because it was turned is confirmed when it is turned back',
+  async (t) => {
+    const { registry, mirror, turn } = await start(t);
+    await mirror.manifest(latest);
+    const never = makeGate();
+    t.teardown(never.open);
+    registry.act(silent(never.opened));
+    const waiting = mirror.manifest(latest);
+    await until('upstream is asked', () => registry.asked.length === 2);
+    await turn('on');
+    t.match((await waiting).headers, { 'cache-status': 'hubcap; fwd=stale' });
+    registry.act();
+    await turn('off');
+    t.equal((await mirror.manifest(latest)).headers['cache-status'], 'hubcap; hit; detail=revalidated');
+  },
+);
+
+t.test('a list of which a part is known is not given as if it were whole', async (t) => {
+  const tags = Array.from({ length: 9 }, (_, at) => `v${at}`);
+  const { registry, mirror, turn } = await start(t, { tagTtlMs: 60_000 });
+  const list = '/v2/team/app/tags/list';
+  registry.act(pagedByNames(tags, 3));
+  t.same(JSON.parse((await mirror.get(`${list}?n=3`)).body.toString()).tags, tags.slice(0, 3));
+  await turn('on');
+  for (const path of [list, `${list}?n=3`]) {
+    const part = await mirror.get(path);
+    t.match(part.headers, { 'cache-status': 'hubcap; fwd=stale', warning: /^299 - / });
+    t.equal(part.headers.link, undefined, 'nobody can be asked for the rest');
+  }
+  const begun = await mirror.get(`${list}?n=2`);
+  t.match(begun.headers, { 'cache-status': 'hubcap; hit', link: `<${list}?n=2&last=v1>; rel="next"` });
 });

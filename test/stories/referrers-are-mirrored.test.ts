@@ -168,3 +168,18 @@ t.test('a registry whose lists fail is not down: its tags are confirmed', async 
     t.equal(tag.headers['cache-status'], 'hubcap; hit; detail=revalidated');
   }
 });
+
+t.test('a list whose end cannot be had is not given as if it were whole', async (t) => {
+  const { mirror } = await start(
+    t,
+    referrerLists(({ query }) => {
+      if (query.has('page')) return { status: 503, headers: {} };
+      const answer = listed(descriptors[0]);
+      return { ...answer, headers: { ...answer.headers, ...nextLink('?page=1') } };
+    }),
+  );
+  t.equal((await mirror.get(LIST)).status, 502, 'the signature may be on the page that failed');
+  const again = await mirror.get(LIST);
+  t.match(again.headers, { 'cache-status': 'hubcap; fwd=stale; fwd-status=503', warning: /^299 - / });
+  t.equal((await mirror.get(nextOf(again) ?? '')).status, 502);
+});
