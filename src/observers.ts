@@ -113,7 +113,9 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
       else
         log.warn(
           { upstream, endpoint, state, reason: failure?.reason, error: failure },
-          'upstream is left alone for a while',
+          state === 'down'
+            ? 'upstream is left alone for a while'
+            : 'upstream is slow: it is asked only for what is not known',
         );
     },
   };

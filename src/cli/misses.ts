@@ -27,6 +27,11 @@ export function misses(version: string): CommandModule<object, Options> {
           describe: 'one image per line, each once, with its platforms after a space where they are known',
         })
         .conflicts('json', 'list')
+        .check(({ action, list }) => {
+          if (action === 'clear' && list)
+            throw new Error('clear lists nothing: run `hubcap misses --list` before it.');
+          return true;
+        })
         .example('$0 misses', 'of the running hubcap, or of its data directory; the last asked for first')
         .example('$0 misses --list > wanted.txt', 'what to fetch where there is a way to the registries')
         .example('$0 misses --json | jq \'.misses[] | select(.reason == "throttled")\'', 'for a script')

@@ -37,8 +37,8 @@ export function toRegistryError(
   if (!(error instanceof UpstreamError)) return error;
   const { message, host, reason } = error;
   const afterS = error.retryAfterMs === undefined ? RETRY_SOON_S : Math.ceil(error.retryAfterMs / 1000);
-  const cannot = (status: 502 | 503 | 504): RegistryError =>
-    unavailable(`${reference}: ${message}; ask again`, status, afterS, error, { upstream: host, reason });
+  const cannot = (status: 502 | 503 | 504, advice = 'ask again'): RegistryError =>
+    unavailable(`${reference}: ${message}; ${advice}`, status, afterS, error, { upstream: host, reason });
   switch (reason) {
     case 'offline':
       return offlineUnknown(reference, code, error);
@@ -59,6 +59,7 @@ export function toRegistryError(
     case 'stopped':
       return cannot(503);
     case 'tls':
+      return cannot(502, "check this upstream's `url` and `tls.ca` in hubcap's configuration");
     case 'server-error':
     case 'untrusted-realm':
     case 'token':

@@ -37,6 +37,11 @@ t.test('every failure of an upstream has its answer; none is absence', async (t)
   }
 });
 
+t.test('what no patience mends says what does', async (t) => {
+  t.match(toRegistryError('a', fail('tls')), { message: /`tls\.ca` in hubcap's configuration$/ });
+  t.match(toRegistryError('a', fail('reset')), { message: /; ask again$/ });
+});
+
 t.test('how long a client should wait is upstream’s word, rounded up', async (t) => {
   t.match(toRegistryError('a', fail('throttled', { retryAfterMs: 1001 })), { retryAfterS: 2 });
   t.match(toRegistryError('a', fail('throttled')), { retryAfterS: 60 });

@@ -62,6 +62,10 @@ t.test('a silent upstream is waited for once; then known tags are stale at once'
   t.equal(await mirror.metric('hubcap_upstream_endpoint_up'), 0);
   t.ok((await mirror.metric('hubcap_upstream_failures_total', 'reason="timeout"')) > 0);
   t.ok(mirror.logs.some((line) => /left alone/.test(line) && /"reason":"timeout"/.test(line)));
+  t.ok(
+    mirror.logs.some((line) => /upstream is slow: .*not known/.test(line)),
+    'at first it was only slow',
+  );
 });
 
 t.test('an upstream that is back is found back by who asks', async (t) => {

@@ -135,6 +135,8 @@ t.test(
       { outcome: 'error', reason: 'server-error' },
     );
 
+    t.match(await run('misses', 'clear', '--list', '--data', mirror.directory), { code: 2, stdout: '' });
+    t.not((await missesOf(mirror.directory)).length, 0, 'who wants both wants the list first');
     const cleared = await run('misses', 'clear', '--data', mirror.directory);
     t.match(cleared, { code: 0, stdout: '3 cleared\n' });
     t.same(await missesOf(mirror.directory), []);
