@@ -90,7 +90,7 @@ t.test('who shows none where one is demanded is refused', { skip }, async (t) =>
   t.equal(registry.asked.length, 0);
 });
 
-t.test('that strangers are sent away does not close the way for hubcap', skip , async (t) => {
+t.test('that strangers are sent away does not close the way for hubcap', { skip }, async (t) => {
   const { known, identity, asking } = certify(t);
   const registry = await startHttps(t, asking(true));
   const at = {
@@ -100,7 +100,7 @@ t.test('that strangers are sent away does not close the way for hubcap', skip , 
   const mirror = await startMirror(t, { upstreams: { 'registry.test': at } });
   for (const name of ['a', 'b', 'c', 'd'])
     t.equal((await mirror.manifest(`/v2/library/${name}/manifests/latest`)).status, 503);
-  t.match(mirror.status().upstreams[0]?.endpoints, [state: 'up' ]);
+  t.match(mirror.status().upstreams[0]?.endpoints, [{ state: 'up' }]);
   t.equal((await mirror.manifest(latest)).status, 200);
 });
 
