@@ -53,7 +53,8 @@ export class Guard {
     if (this.#options.offline.isOffline()) return offlineFailure(this.#options.url.host);
     this.#circuit.suggest(asked);
     const probing = this.probeIfDue();
-    if (probing && asked.patience === 'long') await untilOrLate(probing, PROBE_PATIENCE_MS);
+    if (probing && asked.patience === 'long' && this.state === 'down')
+      await untilOrLate(probing, PROBE_PATIENCE_MS);
     return this.#circuit.refusal(asked);
   }
 

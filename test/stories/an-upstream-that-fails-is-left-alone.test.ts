@@ -99,6 +99,23 @@ t.test('a probe that takes its time holds up nobody who has something', async (t
   t.match((await mirror.manifest(pathOf('4'))).headers, { 'cache-status': /revalidated/ });
 });
 
+t.test(
+  'a probe holds up nobody who is not refused: what is slow is asked for what is not known',
+  async (t) => {
+    const { registry, mirror } = await start(t, { probeMs: 1, headersMs: 5000, confirmMs: 100 });
+    await mirror.manifest(pathOf('1'));
+    const gate = makeGate();
+    t.teardown(gate.open);
+    registry.act(only(({ method, path }) => method === 'HEAD' || path === '/v2/', silent(gate.opened)));
+    await mirror.manifest(pathOf('1'));
+    await until('its base is looked at', () => registry.asked.some(({ path }) => path === '/v2/'));
+    const startMs = performance.now();
+    const paths = TAGS.map((tag) => pathOf(tag, 'team/b'));
+    for (const path of paths) t.equal((await mirror.manifest(path)).status, 200);
+    t.ok(performance.now() - startMs < 900);
+  },
+);
+
 t.test('it starts while every upstream is down, and serves what it knows', async (t) => {
   const directory = await makeDirectory(t);
   const first = await start(t, {}, directory);

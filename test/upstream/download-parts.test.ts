@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { upstreamDefaults } from '../../src/config/presets.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import type { WantedBlob } from '../../src/upstream/download.ts';
 import { bytesOf } from '../store/source.ts';
@@ -107,3 +108,14 @@ t.test('afresh: over a connection that nothing has used, and nothing uses again'
 async function* empty(): AsyncGenerator<Buffer> {
   yield* [];
 }
+
+t.test('a mirror that gives no parts leaves them to the registry', async (t) => {
+  const near = await serve(t, (_, response) => response.end(content));
+  const { url, seen } = await serve(t, (asked, response) => sendRange(asked, response, content));
+  const mirror = { url: near.url, realms: [], credentials: [], tls: upstreamDefaults.tls };
+  const { upstream } = connect(t, url, { mirrors: [mirror] });
+  const wanted = { from: 10, to: 20, signal: never, lane: 'part' } as const;
+  const part = await bytesIn(await upstream.download(repository, digest, wanted));
+  t.same(part, content.subarray(10, 20));
+  t.same([near.seen.length, seen.length], [1, 1]);
+});

@@ -4,9 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { upstreamDefaults } from '../../src/config/presets.ts';
 import type { Repository } from '../../src/oci/reference.ts';
-import type { UpstreamOptions } from '../../src/upstream/asker.ts';
 import { OfflineSwitch } from '../../src/upstream/offline-switch.ts';
-import { Upstream } from '../../src/upstream/upstream.ts';
+import { Upstream, type UpstreamSettings } from '../../src/upstream/upstream.ts';
 
 export interface Seen {
   method: string;
@@ -75,7 +74,7 @@ export function sendRange(
 }
 
 /** A client, and what it told. */
-export function connect(t: TestLike, url: URL, options: Partial<UpstreamOptions> = {}) {
+export function connect(t: TestLike, url: URL, options: Partial<UpstreamSettings> = {}) {
   const told = { answers: [] as string[], received: 0, resumed: 0, tokens: [] as string[] };
   const upstream = new Upstream({
     host: 'docker.io',
