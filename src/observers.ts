@@ -17,6 +17,9 @@ const STORAGE_LOG_INTERVAL_MS = 5_000;
 /** A store of which nothing is left would fill the log; all is counted. */
 const MAX_FINDINGS_LOGGED = 20;
 
+/** So often at most the log hears of questions to an upstream that fail for the same reason; all are counted. */
+const FAILURE_LOG_INTERVAL_MS = 5_000;
+
 /** The state of the disk as the store last found it. */
 export interface DiskHealth {
   isWritable: boolean;
@@ -74,6 +77,7 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
 
 export function observeUpstream(metrics: Metrics, log: Logger, upstream: string): UpstreamObserver {
   const bytes = metrics.upstreamBytes.labels(upstream);
+  const failures = new Map<FailureReason, { quietUntil: number; unsaid: number }>();
   return {
     answered: (kind, status, durationMs) => {
       metrics.upstreamRequests.inc({ upstream, kind, status: String(status) });
@@ -87,10 +91,21 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
       if (remaining !== undefined) metrics.rateLimitRemaining.set({ upstream, account }, remaining);
     },
     resumed: () => metrics.fillResumes.inc(),
-    failed: ({ reason, isFromMemory }) => {
+    failed: (error) => {
+      const { reason, isFromMemory } = error;
       if (isFromMemory || reason === 'offline') return;
       metrics.upstreamFailures.inc({ upstream, reason });
       if (OUTAGES.has(reason)) metrics.upstreamUp.set({ upstream }, 0);
+      // The line of a request that is served stale does not say why: this one does.
+      const { quietUntil, unsaid } = failures.get(reason) ?? { quietUntil: 0, unsaid: 0 };
+      const nowMs = performance.now();
+      const isSaid = nowMs >= quietUntil;
+      failures.set(reason, {
+        quietUntil: isSaid ? nowMs + FAILURE_LOG_INTERVAL_MS : quietUntil,
+        unsaid: isSaid ? 0 : unsaid + 1,
+      });
+      if (isSaid && reason !== 'denied' && reason !== 'stopped')
+        log.warn({ upstream, reason, error, ...(unsaid > 0 && { unsaid }) }, 'upstream could not say');
     },
     endpoint: (endpoint, state, failure) => {
       metrics.endpointUp.set({ upstream, endpoint }, state === 'down' ? 0 : 1);

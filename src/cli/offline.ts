@@ -23,7 +23,7 @@ export function offline(): CommandModule<object, Options> {
         .positional('state', {
           choices: ['on', 'off'] as const,
           describe:
-            'on: nobody is asked; it holds until hubcap ends, or reloads a configuration that says otherwise',
+            'on: nobody is asked; it holds until hubcap ends, or reloads a configuration whose `offline` has changed',
         })
         .option('json', { type: 'boolean', describe: 'as one JSON document' })
         .example(

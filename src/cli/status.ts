@@ -89,7 +89,8 @@ function describeEndpoint(
 /** Who asks without a login and was never counted is not worth a line. */
 function isTelling({ account, remaining, restingUntil, rejectedUntil }: AccountStatus): boolean {
   return (
-    [remaining, restingUntil, rejectedUntil].some((fact) => fact !== undefined) || account !== 'anonymous'
+    [remaining, restingUntil, rejectedUntil].some((fact) => fact !== undefined) ||
+    !/^anonymous(@|$)/.test(account)
   );
 }
 

@@ -84,8 +84,8 @@ function vainTls(upstream: UpstreamConfig, nameOf: NameOf): Problem[] {
     }));
 }
 
+/** Who writes a pattern believes that it matches something. */
 function vainPatterns({ host, freshness, private: repositories }: UpstreamConfig, nameOf: NameOf): Problem[] {
-  if (host !== DEFAULT_UPSTREAM) return [];
   const patterns: [KeyPath, string][] = [
     ...freshness.map(({ pattern }): [KeyPath, string] => [
       ['upstreams', host, 'freshness', pattern],
@@ -94,7 +94,8 @@ function vainPatterns({ host, freshness, private: repositories }: UpstreamConfig
     ...repositories.map((pattern, at): [KeyPath, string] => [['upstreams', host, 'private', at], pattern]),
   ];
   return patterns.flatMap(([key, found]) => {
-    const meant = meantOnHub(found);
+    const bare = found.startsWith(`${host}/`) ? found.slice(host.length + 1) : undefined;
+    const meant = bare ?? (host === DEFAULT_UPSTREAM ? meantOnHub(found) : undefined);
     return meant === undefined ? [] : [{ path: nameOf(key), found, expected: meant }];
   });
 }

@@ -137,8 +137,10 @@ export const readNoProxy: Reader<string> = (value) => {
   return isText ? hosts.join(',') : new Expected('hosts separated by commas, or a list of hosts');
 };
 
-export const readText: Reader<string> = (value) =>
-  typeof value === 'string' && value !== '' ? value : new Expected('text; put a number in quotes');
+export const readText: Reader<string> = (value) => {
+  if (typeof value !== 'string') return new Expected('text; put a number in quotes');
+  return value === '' ? new Expected('text that is not empty') : value;
+};
 
 /** HTTP Basic authentication ends the user name at the first colon (RFC 7617, section 2). */
 export const readUsername: Reader<string> = (value) => {

@@ -179,8 +179,9 @@ export class ArrivingBlobs {
         const lane = LANES[purpose];
         const isPatient = purpose === 'passage' && from > 0;
         const wanted = { from, signal, lane, isPatient };
-        const download = await upstream.client.download(repository, digest, wanted);
-        if (download) this.#options.proofs.grant(question);
+        const { client } = upstream;
+        const download = await client.download(repository, digest, wanted);
+        if (download) this.#options.proofs.grant(question, client);
         return download;
       } catch (error) {
         const isRefusal = error instanceof UpstreamError && error.reason === 'bad-answer' && from > 0;

@@ -5,7 +5,7 @@ import { manifestUnknown } from '../oci/registry-error.ts';
 import type { Doubt, Outcome } from '../outcome.ts';
 import { SingleFlight } from '../single-flight.ts';
 import { UpstreamError } from '../upstream/errors.ts';
-import type { FetchedManifest, ManifestHead } from '../upstream/upstream.ts';
+import type { FetchedManifest, ManifestHead, Upstream } from '../upstream/upstream.ts';
 import type { Absences } from './absences.ts';
 import { cannotSay, upstreamStatusOf } from './failures.ts';
 import type { KnownTag } from './freshness.ts';
@@ -41,6 +41,13 @@ export interface Resolution {
 
 export type FetchedTag = Resolution & { manifest: StoredManifest };
 
+/** What upstream said of a tag, when it was asked and by whom. */
+interface HeadAnswer {
+  head: ManifestHead | undefined;
+  checkedAtMs: number;
+  client: Upstream;
+}
+
 /** Who waits for upstream's word: nobody, or a client that wants the manifest, or only to know which it is. */
 export type Asker = 'nobody' | 'reader' | 'looker';
 
@@ -50,7 +57,7 @@ const ASK_AGAIN_AFTER_MS = 10_000;
 export class AskingTags {
   readonly #options: AskingTagsOptions;
   /** those who wait, and who confirms behind, share one HEAD */
-  readonly #heading = new SingleFlight<{ head: ManifestHead | undefined; checkedAtMs: number }>();
+  readonly #heading = new SingleFlight<HeadAnswer>();
 
   constructor(options: AskingTagsOptions) {
     this.#options = options;
@@ -60,18 +67,19 @@ export class AskingTags {
   async confirm(place: Place, tag: Tag, known: KnownTag, asker: Asker): Promise<Resolution> {
     const { cache, permission, byDigest, tags } = this.#options;
     try {
-      const { head, checkedAtMs } = await this.#askHead(place, tag, place.upstream.confirmMs);
+      const answer = await this.#askHead(place, tag, place.upstream.confirmMs);
+      const { head, checkedAtMs, client } = answer;
       if (!head) return await this.#deleted(place, tag);
       const { digest } = head;
       if (digest === undefined || this.#isMissing(place, digest)) return await this.fetch(place, tag, asker);
       if (digest === known.digest) {
         await cache.ensureStored(digest);
-        permission.grant(place, digest);
+        permission.grant(place, digest, client);
         const { mediaType, size } = known;
         const confirmed = this.#learn(place, tag, { digest, mediaType, size, checkedAtMs });
         return { known: confirmed, outcome: 'revalidated' };
       }
-      if (asker === 'looker') return this.#learnHead(place, tag, head, digest, checkedAtMs);
+      if (asker === 'looker') return this.#learnHead(place, tag, { ...answer, head }, digest);
       return await this.#follow(place, tag, digest, checkedAtMs, asker);
     } catch (error) {
       if (!cannotSay(error) || !(await byDigest.isServable(place, known.digest))) throw error;
@@ -82,12 +90,13 @@ export class AskingTags {
 
   /** A tag of which nothing is known, for a client that does not want the manifest. */
   async look(place: Place, tag: Tag): Promise<Resolution> {
-    const { head, checkedAtMs } = await this.#askHead(place, tag);
+    const answer = await this.#askHead(place, tag);
+    const { head } = answer;
     if (!head) return await this.#deleted(place, tag);
     const { digest, mediaType } = head;
     if (digest === undefined || mediaType === undefined || this.#isMissing(place, digest))
       return await this.fetch(place, tag, 'looker');
-    return this.#learnHead(place, tag, head, digest, checkedAtMs);
+    return this.#learnHead(place, tag, { ...answer, head }, digest);
   }
 
   /** Fetches the tag itself, whatever is known about it. */
@@ -109,7 +118,7 @@ export class AskingTags {
       const added = isBelieved ? await cache.add(body, mediaType, undefined) : undefined;
       before = body;
       if (!added) continue;
-      permission.grant(place, added.manifest.digest);
+      permission.grant(place, added.manifest.digest, client);
       const known = this.#learnManifest(place, tag, added.manifest, checkedAtMs);
       return { known, outcome: added.isStored ? 'miss' : 'bypass', manifest: added.manifest };
     }
@@ -150,12 +159,12 @@ export class AskingTags {
     }
   }
 
-  async #askHead(place: Place, tag: Tag, deadlineMs?: number) {
-    const { client } = place.upstream;
+  async #askHead(place: Place, tag: Tag, deadlineMs?: number): Promise<HeadAnswer> {
     return await this.#heading.run(keyOf(place, tag), async () => {
+      const { client } = place.upstream;
       const checkedAtMs = this.#options.now();
       const head = await client.headManifest(place.repository, { kind: 'tag', tag }, deadlineMs);
-      return { head, checkedAtMs };
+      return { head, checkedAtMs, client };
     }).result;
   }
 
@@ -164,10 +173,15 @@ export class AskingTags {
     return this.#options.absences.saidAt(keyOf(place, digest)) !== undefined;
   }
 
-  #learnHead(place: Place, tag: Tag, head: ManifestHead, digest: Digest, checkedAtMs: number): Resolution {
+  #learnHead(
+    place: Place,
+    tag: Tag,
+    { head, checkedAtMs, client }: HeadAnswer & { head: ManifestHead },
+    digest: Digest,
+  ): Resolution {
     const { permission, tags } = this.#options;
     const state = { digest, mediaType: head.mediaType ?? 'application/json', size: head.size, checkedAtMs };
-    permission.grant(place, digest);
+    permission.grant(place, digest, client);
     tags.awaitManifest(place, tag, digest);
     return { known: this.#learn(place, tag, state), outcome: 'miss' };
   }

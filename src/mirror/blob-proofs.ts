@@ -1,6 +1,7 @@
 /** Owns the word of an upstream on whether a repository holds a blob: knowing a digest is not permission. */
 import { blobUnknown } from '../oci/registry-error.ts';
 import { SingleFlight } from '../single-flight.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { Absences } from './absences.ts';
 import type { BlobQuestion } from './blobs.ts';
 import { cannotSay } from './failures.ts';
@@ -59,13 +60,13 @@ export class BlobProofs {
     this.refuseAbsent(question);
     try {
       const deadlineMs = wasHeld ? upstream.confirmMs : undefined;
-      const head = await this.#proving.run(keyOf(question, digest), () =>
-        upstream.client.headBlob(repository, digest, deadlineMs),
-      ).result;
-      if (head) {
-        this.grant(question);
-        return head;
-      }
+      const head = await this.#proving.run(keyOf(question, digest), async () => {
+        const { client } = upstream;
+        const found = await client.headBlob(repository, digest, deadlineMs);
+        if (found) this.grant(question, client);
+        return found;
+      }).result;
+      if (head) return head;
     } catch (error) {
       if (!cannotSay(error) || !isHere || !(wasHeld || this.isNamed(question))) throw error;
       this.#permission.pause(question, digest, 'unconfirmed');
@@ -76,9 +77,9 @@ export class BlobProofs {
     return 'kept';
   }
 
-  /** Upstream has proven it by giving the blob. */
-  grant(question: BlobQuestion): void {
-    this.#permission.grant(question, question.digest);
+  /** Upstream has proven it, by giving the blob or by its word. @param client who was asked */
+  grant(question: BlobQuestion, client: Upstream): void {
+    this.#permission.grant(question, question.digest, client);
   }
 
   /** The blob is stored: what has been proven can be noted with it. */

@@ -127,14 +127,15 @@ export class ManifestsByDigest {
     const { client } = place.upstream;
     return this.#heading.run(keyOf(place, digest), async () => {
       const head = await client.headManifest(place.repository, { kind: 'digest', digest }, deadlineMs);
-      if (head) this.#options.permission.grant(place, digest);
+      if (head) this.#options.permission.grant(place, digest, client);
       return head;
     });
   }
 
   async #download(place: Place, digest: Digest, isBackground: boolean): Promise<FetchedContent> {
     const { cache, permission } = this.#options;
-    const { upstream, repository } = place;
+    const { repository } = place;
+    const { client } = place.upstream;
     const reference = { kind: 'digest', digest } as const;
     // Another flight may have ended between the caller's look into the cache and this one.
     const stored = await cache.get(digest);
@@ -142,11 +143,11 @@ export class ManifestsByDigest {
       return { manifest: stored, outcome: 'coalesced' };
     for (let attempt = 1; attempt <= 2; attempt++) {
       const isAfresh = attempt > 1;
-      const fetched = await upstream.client.manifest(repository, reference, { isAfresh, isBackground });
+      const fetched = await client.manifest(repository, reference, { isAfresh, isBackground });
       if (!fetched) throw this.#absent(place, digest);
       const added = await cache.add(fetched.body, fetched.mediaType, digest);
       if (!added) continue;
-      permission.grant(place, digest);
+      permission.grant(place, digest, client);
       return { manifest: added.manifest, outcome: added.isStored ? 'miss' : 'bypass' };
     }
     throw wrongContent(nameOf(place, reference));

@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import type { Catalog } from '../store/catalog.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { isWithin } from './freshness.ts';
 import { keyOf, type Place, repositoryOf } from './place.ts';
 import type { Visibility } from './visibility.ts';
@@ -27,8 +28,8 @@ export interface PermissionOptions {
 interface Proof {
   /** ms since the epoch */
   atMs: number;
-  /** what is said until when, instead of asking again */
-  pause?: { as: 'unconfirmed' | 'kept'; untilMs: number };
+  /** what is said for a while, instead of asking again */
+  pause?: { as: 'unconfirmed' | 'kept'; fromMs: number; forMs: number };
 }
 
 const MAX_REMEMBERED = 20_000;
@@ -58,16 +59,17 @@ export class Permission {
     const nowMs = now();
     if (isWithin(place.upstream.grantTtlMs, proof.atMs, nowMs) || isOffline()) return 'held';
     if (askedAtMs !== undefined && proof.atMs >= askedAtMs && proof.atMs <= nowMs) return 'held';
-    return proof.pause && nowMs < proof.pause.untilMs ? proof.pause.as : 'ended';
+    const { pause } = proof;
+    return pause && isWithin(pause.forMs, pause.fromMs, nowMs) ? pause.as : 'ended';
   }
 
-  /** Upstream has proven it, now. */
-  grant(place: Place, digest: Digest): void {
+  /** Upstream has proven it, now. @param client who was asked: the place may have another by now */
+  grant(place: Place, digest: Digest, client: Upstream): void {
     const { catalog, visibility, now } = this.#options;
     const atMs = now();
     this.#proofs.set(keyOf(place, digest), { atMs });
     catalog.grant(repositoryOf(place), digest, atMs);
-    visibility.granted(place);
+    visibility.granted(place, client);
   }
 
   /** The content has come into the store: what was proven of it before can be noted. */
@@ -96,7 +98,7 @@ export class Permission {
     const proof = this.#proofs.get(key) ?? this.#recall(place, digest, key);
     if (!proof) return;
     const forMs = as === 'kept' ? place.upstream.tagTtlMs : ASK_AGAIN_AFTER_MS;
-    this.#proofs.set(key, { ...proof, pause: { as, untilMs: this.#options.now() + forMs } });
+    this.#proofs.set(key, { ...proof, pause: { as, fromMs: this.#options.now(), forMs } });
   }
 
   /**

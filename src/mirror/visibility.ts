@@ -1,6 +1,6 @@
 /** Owns which repositories may be served to whoever reaches the mirror: what everybody is given, and what is listed. */
 import { LRUCache } from 'lru-cache';
-import { parseReference } from '../oci/reference.ts';
+import { parseReference, type Reference } from '../oci/reference.ts';
 import {
   blobUnknown,
   manifestUnknown,
@@ -12,6 +12,7 @@ import {
 import { SingleFlight } from '../single-flight.ts';
 import type { Catalog } from '../store/catalog.ts';
 import type { UpstreamRequestKind } from '../upstream/asker.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { Absences } from './absences.ts';
 import { cannotSay, toRegistryError } from './failures.ts';
 import { isWithin } from './freshness.ts';
@@ -38,8 +39,8 @@ interface Word {
   atMs: number;
   /** whether it is in the catalog, for the next start */
   isNoted: boolean;
-  /** upstream could not say: it is not asked before */
-  askAgainAtMs?: number;
+  /** when upstream could not say: it is not asked for a while */
+  askedInVainAtMs?: number;
 }
 
 /** `absent` is about the path that was asked for, `public` and `private` about the repository. */
@@ -68,8 +69,9 @@ export class Visibility {
   /** @returns whether the repository is known to be for everybody, without asking. Cheap, for the path of every hit */
   isOpen(place: Place): boolean {
     const { upstream, repository } = place;
-    if (!upstream.client.hasCredentials) return true;
-    const word = this.#words.get(pathOf(place));
+    const word = this.#words.get(pathOf(place)) ?? this.#recall(place);
+    // What came by credentials that are gone by now is still here.
+    if (!upstream.client.hasCredentials && word?.isPublic !== false) return true;
     if (word?.isPublic && isWithin(upstream.publicTtlMs, word.atMs, this.#options.now())) return true;
     return isListed(upstream.private, repository);
   }
@@ -82,13 +84,14 @@ export class Visibility {
   async check(place: Place, wish: Wish): Promise<void> {
     if (this.isOpen(place)) return;
     const { isOffline, now } = this.#options;
-    const word = this.#words.get(pathOf(place)) ?? this.#recall(place);
+    const word = this.#words.get(pathOf(place));
     if (isOffline()) {
       if (word?.isPublic) return;
       throw offlineUnknown(nameOf(place, wish), wish.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN');
     }
     if (word?.isPublic) {
-      const isQuiet = word.askAgainAtMs !== undefined && now() < word.askAgainAtMs;
+      const { askedInVainAtMs: atMs } = word;
+      const isQuiet = atMs !== undefined && isWithin(ASK_AGAIN_AFTER_MS, atMs, now());
       if (isQuiet || isWithin(place.upstream.publicTtlMs, word.atMs, now())) return;
     } else if (word && isWithin(BRIEF_MS, word.atMs, now())) throw refusal(place);
     this.#absences.check(nameOf(place, wish));
@@ -97,18 +100,24 @@ export class Visibility {
 
   /** @returns whether what is held of the repository would be served now; without asking, for lists of them */
   isServable(place: Place): boolean {
-    return this.isOpen(place) || (this.#words.get(pathOf(place)) ?? this.#recall(place))?.isPublic === true;
+    return this.isOpen(place) || this.#words.get(pathOf(place))?.isPublic === true;
   }
 
   /**
    * Upstream has given something of the repository. What it gives to a stranger is for everybody, and is noted as
-   * such: credentials that come later do not refuse it.
+   * such: credentials that come later do not refuse it. What it gives to credentials is noted too: it is not for
+   * everybody when they are gone.
+   * @param client who was asked: by now the place may have one with other credentials
    */
-  granted(place: Place): void {
-    const word = this.#words.get(pathOf(place));
-    if (word?.isPublic && word.isNoted) return;
-    if (place.upstream.client.hasCredentials && !word?.isPublic) return;
-    this.#learn(place, true, word?.isPublic ? word.atMs : this.#options.now());
+  granted(place: Place, client: Upstream): void {
+    const word = this.#words.get(pathOf(place)) ?? this.#recall(place);
+    const isSaid = word?.isPublic || (word !== undefined && client.hasCredentials);
+    if (isSaid && !word.isNoted) this.#learn(place, word.isPublic, word.atMs);
+    if (isSaid) return;
+    if (client.hasCredentials) this.#learn(place, false, 0);
+    // A download may have gone on with the credentials of the client that came after.
+    else if (client.isStranger && client === place.upstream.client)
+      this.#learn(place, true, this.#options.now());
   }
 
   async #ask(place: Place, wish: Wish, wasPublic: boolean): Promise<void> {
@@ -122,7 +131,7 @@ export class Visibility {
     } catch (error) {
       const word = this.#words.get(pathOf(place));
       if (!cannotSay(error) || !word?.isPublic) throw toRegistryError(nameOf(place, wish), error);
-      this.#words.set(pathOf(place), { ...word, askAgainAtMs: this.#options.now() + ASK_AGAIN_AFTER_MS });
+      this.#words.set(pathOf(place), { ...word, askedInVainAtMs: this.#options.now() });
     }
   }
 
@@ -138,18 +147,20 @@ export class Visibility {
     };
     const answer = await this.#asking.run(pathOf(place), question).result;
     if (answer.word !== 'absent' || answer.path === path) return answer;
-    return await this.#asking.run(`${pathOf(place)}/${path}`, question).result;
+    return await this.#asking.run(`${pathOf(place)} ${path}`, question).result; // a path is no name of a repository
   }
 
   /**
    * What was public is not there for strangers any more. Where upstream does not give it to hubcap's credentials
    * either it was deleted, and the repository hides nothing; what is known of it is served by the rules for that.
+   * What is not known is absent: to look for it with credentials might find what was pushed since, for them alone.
    */
   async #isGone(place: Place, { kind, path }: Wish): Promise<boolean> {
     const { now } = this.#options;
     const { client, confirmMs } = place.upstream;
     const reference = parseReference(path.slice(path.indexOf('/') + 1));
-    if (!reference || (kind !== 'manifest' && kind !== 'blob')) return false;
+    if (!reference || !this.#isKnown(place, reference) || (kind !== 'manifest' && kind !== 'blob'))
+      return false;
     const key = `${pathOf(place)}/${path}`;
     const goneAtMs = this.#gone.get(key);
     if (goneAtMs !== undefined && isWithin(BRIEF_MS, goneAtMs, now())) return true;
@@ -165,21 +176,27 @@ export class Visibility {
     }).result;
   }
 
+  #isKnown(place: Place, reference: Reference): boolean {
+    const { catalog } = this.#options;
+    if (reference.kind === 'digest') return catalog.holds(repositoryOf(place), reference.digest);
+    return catalog.tag(repositoryOf(place), reference.tag) !== undefined;
+  }
+
   #learn(place: Place, isPublic: boolean, atMs: number): void {
-    const isNoted = this.#options.catalog.setPublicAt(repositoryOf(place), isPublic ? atMs : undefined);
+    const isNoted = this.#options.catalog.setPublicAt(repositoryOf(place), isPublic ? atMs : 0);
     this.#words.set(pathOf(place), { isPublic, atMs, isNoted });
   }
 
   /** It is not known to be public any more, nor said to be private: that would tell that there is something. */
   #forget(place: Place): void {
-    this.#options.catalog.setPublicAt(repositoryOf(place), undefined);
+    this.#options.catalog.setPublicAt(repositoryOf(place), 0);
     this.#words.delete(pathOf(place));
   }
 
   #recall(place: Place): Word | undefined {
     const atMs = this.#options.catalog.publicAt(repositoryOf(place));
     if (atMs === undefined) return undefined;
-    const word = { isPublic: true, atMs, isNoted: true };
+    const word = { isPublic: atMs > 0, atMs, isNoted: true };
     this.#words.set(pathOf(place), word);
     return word;
   }

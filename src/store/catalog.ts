@@ -126,20 +126,21 @@ export class Catalog {
     });
   }
 
-  /** @returns when upstream last gave something of the repository to a stranger, ms since the epoch */
+  /**
+   * @returns when upstream last gave something of the repository to a stranger, ms since the epoch; 0 where it is
+   *   known to be given to hubcap's credentials alone, undefined where nothing is known
+   */
   publicAt(repository: RepositoryName): number | undefined {
     const at = this.#statements.selectPublicAt.get(this.#idOf(repository))?.public_at;
     return at === undefined || at === null ? undefined : Number(at);
   }
 
   /**
-   * Notes that strangers are given what is in the repository, or (`undefined`) that they are not.
+   * Notes when strangers were given what is in the repository, or (0) that they are not.
    * @returns false where the catalog knows no such repository yet
    */
-  setPublicAt(repository: RepositoryName, atMs: number | undefined): boolean {
-    const noted = this.#write(() =>
-      this.#statements.updatePublicAt.run(atMs ?? null, this.#idOf(repository)),
-    );
+  setPublicAt(repository: RepositoryName, atMs: number): boolean {
+    const noted = this.#write(() => this.#statements.updatePublicAt.run(atMs, this.#idOf(repository)));
     return noted !== undefined && noted.changes > 0;
   }
 

@@ -37,7 +37,8 @@ CREATE INDEX tags_by_digest ON tags (digest);
  * subjects  which digest a stored manifest (a signature, an SBOM) refers to (image-spec, `subject`), empty for none;
  *           manifests that an earlier version stored have no row before somebody asks
  *
- * `public_at`: when upstream last gave something of the repository to somebody without credentials.
+ * `public_at`: when upstream last gave something of the repository to somebody without credentials; 0 where it is
+ *              known to be given to hubcap's credentials alone.
  */
 const MISSES_AND_REFERRERS = `
 ALTER TABLE repositories ADD COLUMN public_at INTEGER;

@@ -107,10 +107,11 @@ export class Account {
   }
 
   /**
-   * Shows its login to a token server. One that was not accepted yet is shown by one of those who ask at once: the
-   * others wait for what becomes of it, since one that is wrong too often locks an account.
+   * Shows its login. One that was not accepted yet is shown by one of those who ask at once: the others wait for what
+   * becomes of it, since one that is wrong too often locks an account.
+   * @param isYes whether what came back accepts it; where `ask` fails, nothing does
    */
-  async show<T>(ask: () => Promise<T>): Promise<T> {
+  async show<T>(ask: () => Promise<T>, isYes: (result: T) => boolean = () => true): Promise<T> {
     if (this.#isAccepted) return await ask();
     const others = this.#showing;
     if (others) await others;
@@ -118,11 +119,14 @@ export class Account {
     if (this.rejection && !this.rejected.isProbing) throw this.rejection;
     if (others) return await ask();
     const asked = ask();
-    const settle = (isAccepted: boolean) => (): void => {
+    const settle = (isAccepted: boolean): void => {
       this.#isAccepted = isAccepted;
       this.#showing = undefined;
     };
-    this.#showing = asked.then(settle(true), settle(false)); // why not, is told to whoever asked
+    this.#showing = asked.then(
+      (result) => settle(isYes(result)),
+      () => settle(false), // why not, is told to whoever asked
+    );
     return await asked;
   }
 

@@ -66,7 +66,7 @@ export class Accounts {
   async choose(errand: Errand, tried: ReadonlySet<Account>, failure?: UpstreamError): Promise<Account> {
     for (;;) {
       const account = this.#best(errand, tried);
-      if (!account) throw this.#whyNobody(errand) ?? failure ?? this.#nobody();
+      if (!account) throw this.#whyNobody(errand, failure) ?? failure ?? this.#nobody();
       if (!(await this.#isReady(account)) || account.rejected.enter() > 0) continue;
       if (!errand.isPull || account.pulls.enter() === 0) return account;
       account.rejected.leave();
@@ -177,14 +177,14 @@ export class Accounts {
   }
 
   /** The soonest time at which one of them may pull; else why the logins are not used. */
-  #whyNobody(errand: Errand): UpstreamError | undefined {
+  #whyNobody(errand: Errand, failure?: UpstreamError): UpstreamError | undefined {
     const { host } = this.#options.url;
     const resting = errand.isPull ? this.#welcome(errand, false) : [];
     const waits = resting.map((account) => this.#pullsAfterMs(account, errand)).filter((ms) => ms > 0);
     if (waits.length > 0) {
       const isLimit = resting.every(({ pulls }) => pulls.leftMs > 0);
       const why = isLimit ? 'allows no more pulls for now' : 'has few pulls left: they are kept for clients';
-      return throttled(`${host} ${why}`, host, 'pulls', Math.min(...waits));
+      return throttled(`${host} ${why}`, host, 'pulls', Math.min(...waits), failure === undefined);
     }
     return errand.isAnonymous ? undefined : this.#present().find(({ rejection }) => rejection)?.rejection;
   }

@@ -13,7 +13,7 @@ import { parseRateLimit, type RateLimit } from './rate-limit.ts';
 import { imposeLimit, throttled } from './throttling.ts';
 import type { TlsRules } from './tls.ts';
 import { Tokens } from './tokens.ts';
-import { type Answer, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
+import { type Answer, destroyBody, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
 
 export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
 
@@ -164,9 +164,9 @@ export class Asker {
   }
 
   /** Tokens and credential helpers are waited for as long as the asker can wait; they go on for the others. */
-  async #within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  async #within<T>(signal: AbortSignal, work: Promise<T>, discard?: (late: T) => void): Promise<T> {
     try {
-      return await untilAborted(work, signal);
+      return await untilAborted(work, signal, discard);
     } catch (error) {
       throw transportFailure(this.#options.url.host, error);
     }
@@ -180,7 +180,10 @@ export class Asker {
     const startMs = now();
     const learn = this.#accounts.learnFrom(account, errandOf(ask), authorization !== undefined);
     try {
-      const answer = await this.transport.send({ method, url: target, headers, signal, lane });
+      const send = (): Promise<Answer> => this.transport.send({ method, url: target, headers, signal, lane });
+      const answer = await (authorization
+        ? this.#within(signal, authorization.send(send), destroyBody)
+        : send());
       observer.answered(kind, answer.status, now() - startMs);
       const limit = parseRateLimit(answer.header);
       if (limit) observer.rateLimit(limit, this.#accounts.nameOf(account));
@@ -201,6 +204,7 @@ export class Asker {
         host,
         'requests',
         retryAfterMs,
+        true,
       );
   }
 

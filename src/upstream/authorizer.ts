@@ -9,6 +9,7 @@ import type { Login } from './docker-config.ts';
 import { UpstreamError } from './errors.ts';
 import { trustedRealm } from './realm.ts';
 import { isRefusedLogin, type TokenQuestion, type Tokens } from './tokens.ts';
+import type { Answer } from './transport.ts';
 
 export interface AuthorizerOptions {
   address: URL;
@@ -20,6 +21,8 @@ export interface AuthorizerOptions {
 export interface Authorization {
   header: string;
   reject(): void;
+  /** Sends it; a login that was not accepted yet is sent by one at a time. */
+  send(work: () => Promise<Answer>): Promise<Answer>;
 }
 
 /**
@@ -82,7 +85,18 @@ export class Authorizer {
       const message = `${host} wants a username and a password, and none is configured`;
       throw new UpstreamError(message, { reason: 'denied', host, status: 401 });
     }
-    return { header: basicAuthorization(login), reject: () => account.reject(refusedLogin(host)) };
+    const reject = (): void => account.reject(refusedLogin(host));
+    const show = async (work: () => Promise<Answer>): Promise<Answer> => {
+      const answer = await work();
+      if (answer.status === 401) reject(); // before those who wait go on
+      return answer;
+    };
+    const isYes = ({ status }: Answer): boolean => status < 500 && status !== 401 && status !== 429;
+    return {
+      header: basicAuthorization(login),
+      reject,
+      send: (work) => account.show(() => show(work), isYes),
+    };
   }
 
   async #bearer(
@@ -116,6 +130,7 @@ export class Authorizer {
     return {
       header: `Bearer ${token}`,
       reject: () => tokens.reject(question, token),
+      send: (work) => work(),
     };
   }
 }

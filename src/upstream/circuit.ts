@@ -19,8 +19,11 @@ export interface Asked {
   patience: Patience;
 }
 
-/** How to find out whether an endpoint is back: by its base (`/v2/`), or by what it failed at. */
-export type Probe = 'base' | Asked;
+/** What was asked, whoever did. */
+export type Answered = Omit<Asked, 'patience'>;
+
+/** How to find out whether an endpoint is back: by its base (`/v2/`), or by something that it should have. */
+export type Probe = 'base' | Answered;
 
 export interface CircuitOptions {
   /** until the second new try; 0: failures are not remembered, everything is asked every time */
@@ -53,8 +56,8 @@ const NONSENSE: ReadonlySet<FailureReason> = new Set(['server-error', 'html', 't
 /**
  * Three widths of trouble: an endpoint that is down is not asked for anything, a slow one is not asked for what is
  * known, and what it failed at alone is not asked for again at once. Told of whole questions, with all their
- * attempts: one attempt that fails means nothing. After silence the endpoint's base is looked at right away: where
- * that answers, it was the question.
+ * attempts: one attempt that fails means nothing. After silence the endpoint's base is looked at right away, and
+ * after several questions that failed what it answered last: where that answers, it was the questions.
  */
 export class Circuit {
   readonly #options: CircuitOptions;
@@ -63,6 +66,8 @@ export class Circuit {
   /** by repository (for those who can do without) and by path (for those who cannot) */
   readonly #narrow = new LRUCache<string, Trouble>({ max: MAX_REMEMBERED });
   readonly #failing = new Set<Repository>();
+  /** the latest image that it answered about, to be asked for again */
+  #lastAnswered: Answered | undefined;
 
   constructor(options: CircuitOptions) {
     this.#options = options;
@@ -81,7 +86,18 @@ export class Circuit {
   /** @returns how to find out whether the endpoint is back, undefined while it is not time to */
   due(): Probe | undefined {
     const trouble = this.#down ?? this.#slow;
-    return trouble && this.#options.now() >= trouble.untilMs ? trouble.probe : undefined;
+    return trouble && this.#isOver(trouble) ? trouble.probe : undefined;
+  }
+
+  /**
+   * Somebody asks for this. Where questions that failed have brought the endpoint down, it is what is tried next:
+   * what failed may do so for ever, and nothing else would be asked.
+   */
+  suggest(asked: Asked): void {
+    const trouble = this.#down ?? this.#slow;
+    if (!trouble || trouble.probe === 'base' || isList(asked) || this.#hasFailedAt(asked)) return;
+    if (this.#hasFailedAt(trouble.probe)) trouble.untilMs = this.#options.now();
+    trouble.probe = toAnswered(asked);
   }
 
   /** @returns why this is not asked now, undefined where it is to be asked */
@@ -91,16 +107,17 @@ export class Circuit {
     const isForRepository = asked.patience === 'short' && !isList(asked);
     const narrow = this.#narrow.get(isForRepository ? asked.repository : pathOf(asked));
     if (!narrow) return undefined;
-    if (this.#options.now() < narrow.untilMs) return this.#remembered(narrow);
+    if (!this.#isOver(narrow)) return this.#remembered(narrow);
     this.#postpone(narrow); // whoever comes first finds out, the others are told what was before
     return undefined;
   }
 
   /** It has answered this, whatever it said but that it failed. @param tookMs until the answer's head */
-  answered(asked: Pick<Asked, 'repository' | 'path'>, tookMs: number): void {
+  answered(asked: Answered, tookMs: number): void {
     this.#narrow.delete(asked.repository);
     this.#narrow.delete(pathOf(asked));
     this.#failing.clear();
+    if (!isList(asked)) this.#lastAnswered = toAnswered(asked);
     this.found(tookMs);
   }
 
@@ -135,23 +152,39 @@ export class Circuit {
     else this.#down ??= trouble;
   }
 
-  /** @returns whether that makes the endpoint itself suspect: then what failed is what is tried, its base may answer */
+  /** @returns whether that makes the endpoint itself suspect: then an image is what is tried, its base may answer */
   #suspect(asked: Asked, error: UpstreamError): boolean {
-    const begin = (): Trouble => {
-      const trouble = { error, probe: asked, tries: 0, untilMs: 0 };
-      this.#postpone(trouble);
-      return trouble;
-    };
     for (const key of isList(asked) ? [pathOf(asked)] : [asked.repository, pathOf(asked)]) {
-      if (!this.#narrow.has(key)) this.#narrow.set(key, begin());
+      if (!this.#narrow.has(key)) this.#narrow.set(key, this.#begin(asked, error));
     }
     if (isList(asked)) return false;
     this.#failing.add(asked.repository);
     if (this.#failing.size < REPOSITORIES_THAT_MEAN_ALL) return false;
     this.#failing.clear();
-    if (isImpatience(asked, error)) this.#slow = begin();
-    else this.#down = begin();
+    const trouble = this.#begin(asked, error);
+    if (this.#lastAnswered && !this.#hasFailedAt(this.#lastAnswered)) {
+      trouble.probe = this.#lastAnswered;
+      trouble.untilMs = this.#options.now();
+    }
+    if (isImpatience(asked, error)) this.#slow = trouble;
+    else this.#down = trouble;
     return true;
+  }
+
+  #begin(asked: Asked, error: UpstreamError): Trouble {
+    const trouble = { error, probe: toAnswered(asked), tries: 0, untilMs: 0 };
+    this.#postpone(trouble);
+    return trouble;
+  }
+
+  #hasFailedAt(asked: Answered): boolean {
+    return this.#narrow.has(asked.repository) || this.#narrow.has(pathOf(asked));
+  }
+
+  /** A pause that is longer than any says that the clock was set back. */
+  #isOver({ untilMs }: Trouble): boolean {
+    const leftMs = untilMs - this.#options.now();
+    return leftMs <= 0 || leftMs > Math.max(this.#options.probeMs, MAX_PAUSE_MS);
   }
 
   #postpone(trouble: Trouble): void {
@@ -179,10 +212,15 @@ function isImpatience({ patience }: Asked, { reason }: UpstreamError): boolean {
 }
 
 /** Lists fail where images do not: they take long to make, and some registries have none of one kind. */
-function isList({ kind }: Asked): boolean {
+function isList({ kind }: Answered): boolean {
   return kind === 'tags' || kind === 'referrers';
 }
 
-function pathOf({ repository, path }: Pick<Asked, 'repository' | 'path'>): string {
+/** Without what else a question carries: it is kept. */
+function toAnswered({ kind, repository, path }: Answered): Answered {
+  return { kind, repository, path };
+}
+
+function pathOf({ repository, path }: Answered): string {
   return `${repository}/${path}`;
 }

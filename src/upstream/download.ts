@@ -32,13 +32,18 @@ export interface DownloadOptions extends WantedBlob {
   /** for the head of each answer */
   answerDeadlineMs: number;
   host: string;
-  /** asks the registry, which redirects afresh each time: a signed address is never used twice */
-  open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Answer | undefined>;
+  /**
+   * Asks the registry, which redirects afresh each time: a signed address is never used twice.
+   * @param check ends an answer that is not what was asked for, and throws; `host` is who gave it
+   */
+  open: (headers: Record<string, string>, signal: AbortSignal, check: Check) => Promise<Answer | undefined>;
   received: (bytes: number) => void;
   resumed: () => void;
   offline?: OfflineSwitch;
   now: () => number;
 }
+
+export type Check = (answer: Answer, host: string) => void;
 
 /**
  * Opens a download and waits for the head of the answer.
@@ -174,22 +179,22 @@ async function openAt(
   deadlineMs: number,
 ): Promise<Part | undefined> {
   const asked = rangeHeaders(options, position, last?.etag);
-  const opened = await withHeadDeadline(options, deadlineMs, (signal) => options.open(asked, signal));
-  const { answer, release } = opened;
-  if (!answer) return undefined;
-  const size = contentSize(answer);
-  const wrong =
-    options.to !== undefined && answer.status !== 206
-      ? 'it gives no part of a blob'
-      : whatIsWrong(answer, { position, to: options.to }, size, last?.size);
-  if (wrong !== undefined) {
+  const check: Check = (answer, host) => {
+    const wrong =
+      options.to !== undefined && answer.status !== 206
+        ? 'it gives no part of a blob'
+        : whatIsWrong(answer, { position, to: options.to }, contentSize(answer), last?.size);
+    if (wrong === undefined) return;
     destroyBody(answer);
-    release();
-    throw new UpstreamError(`${options.host}: ${wrong}`, { reason: 'bad-answer', host: options.host });
-  }
+    throw new UpstreamError(`${host}: ${wrong}`, { reason: 'bad-answer', host });
+  };
+  const { answer, release } = await withHeadDeadline(options, deadlineMs, (signal) =>
+    options.open(asked, signal, check),
+  );
+  if (!answer) return undefined;
   // An answer to the whole (no range support, or other content behind the validator) is skipped up to the frontier.
   const skip = answer.status === 200 ? position : 0;
-  return { answer, size, skip, etag: last?.etag ?? strongValidator(answer), release };
+  return { answer, size: contentSize(answer), skip, etag: last?.etag ?? strongValidator(answer), release };
 }
 
 function rangeHeaders(
@@ -257,11 +262,14 @@ async function withHeadDeadline(
   const pass = (): void => abort.abort(signal.reason);
   const release = (): void => signal.removeEventListener('abort', pass);
   signal.addEventListener('abort', pass, { once: true });
-  const late = new UpstreamError(`${host}: it did not answer in time`, { reason: 'timeout', host });
+  // Who was silent, the registry or what it sends to, is named by who was asked.
+  const late = new DOMException('it did not answer in time', 'TimeoutError');
   const timer = setTimeout(() => abort.abort(late), deadlineMs);
   let answer: Answer | undefined;
   try {
     answer = await open(abort.signal);
+  } catch (error) {
+    throw error === late ? transportFailure(host, late) : error;
   } finally {
     clearTimeout(timer);
     if (!answer) release();

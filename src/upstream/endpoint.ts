@@ -79,6 +79,14 @@ export class Endpoint {
     return this.#guard.restingUntilMs;
   }
 
+  /**
+   * Whether strangers come another way than hubcap, without its certificate: what they fail at says nothing about the
+   * endpoint, which may demand one of everybody.
+   */
+  get hasStrangersWay(): boolean {
+    return this.#stranger !== this.#guard;
+  }
+
   /** whoever answers there is believed */
   get isInsecure(): boolean {
     return this.#options.tls.isInsecure;
@@ -173,6 +181,11 @@ export class Endpoint {
     const answer = isRedirect(asked.status) ? await this.#follow(asked, ask) : asked;
     if (answer.status !== 200) return await this.#absent(answer);
     const body = await this.#read(answer, MAX_PAGE_BYTES);
+    if (!isDocument(body)) {
+      const { host } = this.address;
+      const message = `${host}: what it sent as ${kind} is no list`;
+      throw new UpstreamError(message, { reason: 'bad-answer', host, status: 200 });
+    }
     return { body, mediaType: answer.header('content-type'), link: answer.header('link') };
   }
 
@@ -271,6 +284,16 @@ function isHtml(answer: Answer): boolean {
 function isPage(answer: Answer): boolean {
   const size = answer.status === 200 ? contentSize(answer) : undefined;
   return isHtml(answer) && size !== undefined && size <= MAX_HTML_BYTES;
+}
+
+/** What a login page in place of a list is not. */
+function isDocument(body: Buffer): boolean {
+  try {
+    const document: unknown = JSON.parse(body.toString('utf8'));
+    return typeof document === 'object' && document !== null;
+  } catch {
+    return false; // what is no JSON is no list
+  }
 }
 
 function headOf(answer: Answer): ManifestHead {

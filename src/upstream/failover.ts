@@ -12,6 +12,9 @@ export class Failover {
   readonly #asked: Asked;
   readonly #now: () => number;
   readonly #failures = new Map<Endpoint, UpstreamError>();
+  /** who answered, and then brought nothing: asked after the others */
+  readonly #fruitless = new Set<Endpoint>();
+  #answered: Endpoint | undefined;
 
   constructor(endpoints: readonly Endpoint[], asked: Asked, now: () => number) {
     this.#endpoints = endpoints;
@@ -31,7 +34,8 @@ export class Failover {
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
     let failure: unknown;
-    for (const [index, endpoint] of this.#endpoints.entries()) {
+    this.#answered = undefined;
+    for (const [index, endpoint] of this.#order().entries()) {
       const others = this.#endpoints.length - index;
       try {
         const refusal = await endpoint.refusal(this.#asked);
@@ -40,6 +44,7 @@ export class Failover {
           work(endpoint, until),
         );
         this.#failures.delete(endpoint);
+        if (answer !== undefined) this.#answered = endpoint;
         if (answer !== undefined || endpoint.isAuthority) return answer;
       } catch (error) {
         if (!(error instanceof UpstreamError)) throw error;
@@ -51,6 +56,18 @@ export class Failover {
       }
     }
     throw failure;
+  }
+
+  /** What the last answer promised did not come: next time, others are asked first. */
+  passOver(): void {
+    if (!this.#answered) return;
+    this.#fruitless.add(this.#answered);
+    if (this.#fruitless.size === this.#endpoints.length) this.#fruitless.clear();
+  }
+
+  #order(): readonly Endpoint[] {
+    const isLast = (endpoint: Endpoint): number => Number(this.#fruitless.has(endpoint));
+    return this.#endpoints.toSorted((one, other) => isLast(one) - isLast(other));
   }
 
   /** The question is over. */

@@ -3,7 +3,7 @@ import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import type { AccountState } from './account.ts';
 import { baseUrl } from './address.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
-import { type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
+import { type Answered, type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
 import { offlineFailure } from './offline-switch.ts';
 import { type Answer, discardBody, type Transport } from './transport.ts';
@@ -51,6 +51,7 @@ export class Guard {
    */
   async refusal(asked: Asked): Promise<UpstreamError | undefined> {
     if (this.#options.offline.isOffline()) return offlineFailure(this.#options.url.host);
+    this.#circuit.suggest(asked);
     const probing = this.probeIfDue();
     if (probing && asked.patience === 'long') await untilOrLate(probing, PROBE_PATIENCE_MS);
     return this.#circuit.refusal(asked);
@@ -117,11 +118,11 @@ export class Guard {
     if (answer.status >= 500) throw unexpectedStatus(url.host, answer.status);
   }
 
-  /** HEAD costs no pull. */
-  async #askAgain({ kind, repository, path }: Asked, signal: AbortSignal): Promise<void> {
+  /** HEAD costs no pull. The lane is the base's, for the same reason. */
+  async #askAgain({ kind, repository, path }: Answered, signal: AbortSignal): Promise<void> {
     const headers = { accept: MANIFEST_ACCEPT };
     await discardBody(
-      await this.ask({ kind, method: 'HEAD', repository, path, headers, signal, lane: 'short' }),
+      await this.ask({ kind, method: 'HEAD', repository, path, headers, signal, lane: 'fresh' }),
     );
   }
 

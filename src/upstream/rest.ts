@@ -18,6 +18,7 @@ const PROBE_MS = 5_000;
  */
 export class Rest {
   readonly #options: RestOptions;
+  #fromMs = 0;
   #untilMs = 0;
   #era = 0;
   /** how many rests in a row had a time that was guessed */
@@ -36,7 +37,8 @@ export class Rest {
 
   /** ms until asking makes sense, 0 where it does now */
   get leftMs(): number {
-    return Math.max(0, this.#untilMs - this.#options.now());
+    const nowMs = this.#options.now();
+    return nowMs < this.#fromMs ? 0 : Math.max(0, this.#untilMs - nowMs); // a clock that is set back ends it
   }
 
   /** whether one has gone ahead, and the others wait for its answer */
@@ -48,7 +50,8 @@ export class Rest {
   enter(): number {
     const { leftMs } = this;
     if (leftMs > 0 || !this.#isGuess) return leftMs;
-    this.#untilMs = this.#options.now() + PROBE_MS;
+    this.#fromMs = this.#options.now();
+    this.#untilMs = this.#fromMs + PROBE_MS;
     this.#isProbing = true;
     return 0;
   }
@@ -70,6 +73,7 @@ export class Rest {
     const isResting = this.leftMs > 0 && !this.#isProbing;
     if (isResting && namedMs === undefined) return false;
     const guessMs = Math.min(maxMs, firstMs * 2 ** this.#guesses * (1 + random() / 4));
+    if (!isResting) this.#fromMs = now();
     const untilMs = now() + (namedMs ?? guessMs);
     this.#untilMs = isResting ? Math.max(this.#untilMs, untilMs) : untilMs;
     this.#isGuess = namedMs === undefined;

@@ -34,13 +34,16 @@ export async function imposeLimit(refused: Refused): Promise<UpstreamError> {
   return throttled(`${host} allows no more pulls for now`, host, limit, account.pulls.leftMs);
 }
 
+/** @param isFromMemory nobody was asked for this one */
 export function throttled(
   message: string,
   host: string,
   limit: LimitKind,
   retryAfterMs: number,
+  isFromMemory = false,
 ): UpstreamError {
-  return new UpstreamError(message, { reason: 'throttled', limit, host, status: 429, retryAfterMs });
+  const facts = { reason: 'throttled', limit, host, status: 429, retryAfterMs, isFromMemory } as const;
+  return new UpstreamError(message, facts);
 }
 
 /** What a 429 says for itself. An answer that is broken or too long says nothing. */

@@ -76,7 +76,7 @@ export class Tokens {
     const { host } = question.realm;
     const resting = this.#resting.get(host);
     const retryAfterMs = resting?.enter() ?? 0;
-    if (retryAfterMs > 0) throw throttled(host, retryAfterMs);
+    if (retryAfterMs > 0) throw throttled(host, retryAfterMs, true);
     try {
       const { token, lifeS } = await this.#exchange(question, AbortSignal.timeout(DEADLINE_MS));
       // A tenth of its life, at most 30 s, is left unused: a download that starts with it must still be let in.
@@ -113,7 +113,7 @@ export class Tokens {
     const resting = this.#resting.get(host) ?? new Rest({ firstMs: 30_000, maxMs: MAX_REST_MS, now, random });
     this.#resting.set(host, resting);
     resting.begin(parseRetryAfter(answer.header('retry-after'), now()));
-    return throttled(host, resting.leftMs);
+    return throttled(host, resting.leftMs, false);
   }
 
   /** An identity token is for OAuth2; a server that does not speak it takes the token for a password (containerd). */
@@ -205,13 +205,14 @@ function parseJson(body: Buffer): Record<string, unknown> | undefined {
   }
 }
 
-function throttled(host: string, retryAfterMs: number): UpstreamError {
+function throttled(host: string, retryAfterMs: number, isFromMemory: boolean): UpstreamError {
   return new UpstreamError(`${host} limits the rate of token requests`, {
     reason: 'throttled',
     limit: 'requests',
     host,
     status: 429,
     retryAfterMs,
+    isFromMemory,
   });
 }
 

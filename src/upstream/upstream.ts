@@ -4,7 +4,7 @@ import { type Reference, type Repository, referenceText } from '../oci/reference
 import type { AccountState } from './account.ts';
 import type { UpstreamOptions } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
-import { type Download, openDownload, type WantedBlob } from './download.ts';
+import { type Check, type Download, openDownload, type WantedBlob } from './download.ts';
 import {
   Endpoint,
   type FetchedManifest,
@@ -54,6 +54,8 @@ export class Upstream {
   readonly address: URL;
   /** whether it is asked with credentials or a client certificate: then not all that it gives is for everybody */
   readonly hasCredentials: boolean;
+  /** whether all that it gives is given by the registry itself to somebody without credentials */
+  readonly isStranger: boolean;
   readonly #options: UpstreamSettings;
   readonly #authority: Endpoint;
   readonly #endpoints: readonly Endpoint[];
@@ -65,6 +67,7 @@ export class Upstream {
     this.host = options.host;
     this.address = options.url;
     this.hasCredentials = [options, ...options.mirrors].some(hasIdentity);
+    this.isStranger = !this.hasCredentials && options.mirrors.length === 0;
     this.#options = options;
     this.#authority = new Endpoint(options, true);
     const mirrors = options.mirrors.map((mirror) => new Endpoint({ ...options, ...mirror }, false));
@@ -108,8 +111,11 @@ export class Upstream {
   ): Promise<'public' | 'private' | 'absent'> {
     const question = toQuestion(kind, repository, path, { deadlineMs });
     // What a mirror gives to strangers may be for those alone who reach the mirror.
-    const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
-      endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
+    const answer = await this.#ask(
+      question,
+      [this.#authority],
+      (endpoint, signal) => endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
+      !this.#authority.hasStrangersWay,
     );
     return answer ?? 'absent';
   }
@@ -226,11 +232,15 @@ export class Upstream {
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
 
-  /** Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no. */
+  /**
+   * Asks endpoint after endpoint, and all of them again where that may help, until one says yes or the registry no.
+   * @param isTelling whether a failure says something about the endpoint
+   */
   async #ask<T>(
     { deadlineMs, ...asked }: Question,
     endpoints: readonly Endpoint[],
     work: (endpoint: Endpoint, signal: AbortSignal) => Promise<T | undefined>,
+    isTelling = true,
   ): Promise<T | undefined> {
     const { retries, observer, offline, now } = this.#options;
     const end = this.#inFlight.begin();
@@ -243,7 +253,7 @@ export class Upstream {
       if (error instanceof UpstreamError) observer.failed(error);
       throw error;
     } finally {
-      failover.settle();
+      if (isTelling) failover.settle();
       end();
     }
   }
@@ -252,13 +262,17 @@ export class Upstream {
   #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob) {
     let asked: Upstream = this;
     let open = this.#opener(repository, digest, wanted);
-    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+    return async (
+      headers: Record<string, string>,
+      signal: AbortSignal,
+      check: Check,
+    ): Promise<Answer | undefined> => {
       const latest = asked.#latest();
       if (latest !== asked) open = latest.#opener(repository, digest, wanted);
       asked = latest;
       // Of a validator the successor may know nothing; the digest proves the content in the end.
       const { 'if-range': _, ...portable } = headers;
-      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal));
+      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal, check));
     };
   }
 
@@ -273,21 +287,32 @@ export class Upstream {
     const endpoints = this.#order(lane);
     const failover = new Failover(endpoints, asked, now);
     let failedInARow = 0;
-    return async (headers: Record<string, string>, signal: AbortSignal): Promise<Answer | undefined> => {
+    let openedAt: string | undefined;
+    return async (
+      headers: Record<string, string>,
+      signal: AbortSignal,
+      check: Check,
+    ): Promise<Answer | undefined> => {
+      if (headers.range === openedAt) failover.passOver(); // it answered to this, and nothing came
+      openedAt = headers.range;
       // A validator is good for the endpoint that gave it; the digest is what proves the content in the end.
       const { 'if-range': _, ...portable } = headers;
       const sent = endpoints.length > 1 ? portable : headers;
       try {
-        const answer = await failover.pass(signal, now() + deadlineMs, (endpoint, until) =>
-          endpoint.openBlob(repository, digest, sent, { signal: until, lane }),
-        );
+        const answer = await failover.pass(signal, now() + deadlineMs, async (endpoint, until) => {
+          const opened = await endpoint.openBlob(repository, digest, sent, { signal: until, lane });
+          if (opened) check(opened, endpoint.address.host);
+          return opened;
+        });
         failedInARow = 0;
         failover.settle();
         return answer;
       } catch (error) {
         failedInARow += 1;
         if (failedInARow === retries + 1 && error instanceof UpstreamError) observer.failed(error);
-        if (failedInARow > retries) failover.settle();
+        // Whoever waits for all attempts together makes no more of them once that time is over.
+        const isLate = signal.aborted && error instanceof UpstreamError && error.reason === 'timeout';
+        if (failedInARow > retries || isLate) failover.settle();
         throw error;
       }
     };

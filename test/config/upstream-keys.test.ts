@@ -80,6 +80,7 @@ t.test('what is expected of them, and what was found', async (t) => {
     ['tls: { insecure: true }, url: "http://a.b"', 'url', /https:\/\/, as its tls/, 'http://a.b/'],
     ['mirrors: [{ url: "http://a.b", tls: { insecure: true } }]', 'mirrors[0].url', /as its tls/],
     ['tls: { ca: none }', 'tls.ca', /there is none at this path/, 'none'],
+    ['credentials: [{ username: u, password: "" }]', 'credentials[0].password', /text that is not empty/],
   ];
   for (const [settings, path, expected, found] of cases) {
     const { problems } = failFrom(t.testdir(), { yaml: upstream(settings) });
@@ -102,6 +103,18 @@ t.test('a pattern that can match nothing on the Hub is told what was meant', asy
   ]);
   t.equal(problems.length, 3);
   t.ok(loadFrom(t.testdir(), { yaml: upstream('private: [redis]') }), 'elsewhere such names are names');
+});
+
+t.test('a pattern with the host before the repository is told to leave it out', async (t) => {
+  const yaml = upstream(
+    'freshness: { "ghcr.io/owner/*:latest": 1m }, private: [ghcr.io/owner/app, owner/app]',
+  );
+  const { problems } = failFrom(t.testdir(), { yaml });
+  t.match(problems, [
+    { path: 'upstreams.ghcr.io.freshness.ghcr.io/owner/*:latest', expected: 'owner/*:latest' },
+    { path: 'upstreams.ghcr.io.private[0]', expected: 'owner/app' },
+  ]);
+  t.equal(problems.length, 2);
 });
 
 t.test('certificates and keys', { skip: !hasOpenssl }, async (t) => {

@@ -8,6 +8,7 @@ import { Catalog } from '../../src/store/catalog.ts';
 import { openCatalogFile } from '../../src/store/catalog-schema.ts';
 import { ContentIndex } from '../../src/store/content-index.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
+import type { Upstream } from '../../src/upstream/upstream.ts';
 import { makeClock } from '../helpers/clock.ts';
 
 type Word = 'public' | 'private' | 'absent' | 'trouble';
@@ -29,6 +30,7 @@ function start(t: Test) {
   const asked: string[] = [];
   const client = {
     hasCredentials: true,
+    isStranger: false,
     isPublic: async (_repository: string, _kind: string, path: string): Promise<Word> => {
       asked.push(path);
       await new Promise(setImmediate);
@@ -52,10 +54,16 @@ function start(t: Test) {
   return { clock, catalog, says, asked, client, upstream, place, mode, begin };
 }
 
-/** What a repository needs to be in the catalog. */
+/** What a repository needs to be in the catalog, and to hold something. */
 function hold(catalog: Catalog, { repository }: Place): void {
   catalog.grant({ upstream: 'registry.test', name: repository }, digest, 1);
 }
+
+/** What has an upstream's place when its configuration was loaded again. */
+const clientOf = (settings: { hasCredentials: boolean; isStranger: boolean }): Upstream =>
+  settings as unknown as Upstream;
+const STRANGER = { hasCredentials: false, isStranger: true };
+const NAMED = { hasCredentials: true, isStranger: false };
 
 t.test('who asks for what is absent does not speak for those who ask for something else', async (t) => {
   const { says, asked, place, begin } = start(t);
@@ -77,7 +85,7 @@ t.test('what is known holds for its time, in this process and the next', async (
   await first.check(app, wish('v1'));
   t.ok(first.isOpen(app));
   hold(catalog, app);
-  first.granted(app);
+  first.granted(app, app.upstream.client);
   clock.pass(TTL_MS - 1);
   const next = begin();
   await next.check(app, wish('v1'));
@@ -107,18 +115,20 @@ t.test('trouble: what was public is, and upstream is not asked for a while', asy
 t.test(
   'what strangers are told is absent: deleted where the login is told so too, else hidden',
   async (t) => {
-    const { clock, says, place, begin } = start(t);
+    const { clock, catalog, says, place, begin } = start(t);
     const visibility = begin();
     const app = place('team/app');
+    hold(catalog, app);
+    const known = { kind: 'manifest', path: `manifests/${digest}` } as const;
     await visibility.check(app, wish('v1'));
     says.strangers = () => 'absent';
     says.login = 'absent';
     clock.pass(TTL_MS);
-    await visibility.check(app, wish('v1'));
+    await visibility.check(app, known);
     t.ok(visibility.isServable(app), 'it hides nothing');
     says.login = 'found';
     clock.pass(60_000);
-    await t.rejects(visibility.check(app, wish('v1')), { code: 'MANIFEST_UNKNOWN', status: 404 });
+    await t.rejects(visibility.check(app, known), { code: 'MANIFEST_UNKNOWN', status: 404 });
     t.notOk(visibility.isServable(app), 'nothing of it is served any more');
     t.notOk(begin().isServable(app));
   },
@@ -150,5 +160,104 @@ t.test('what would be served is told without asking', async (t) => {
   await t.rejects(visibility.check(app, wish('v1')), { code: 'DENIED' });
   t.notOk(begin().isServable(app), 'that it is private is remembered');
   client.hasCredentials = false;
-  t.ok(visibility.isServable(secret), 'without credentials, what upstream gives is for everybody');
+  t.ok(
+    visibility.isServable(place('team/unknown')),
+    'without credentials, what upstream gives is for everybody',
+  );
+  t.notOk(visibility.isServable(secret), 'but not what is here and was refused to strangers');
+  says.strangers = () => 'public';
+  clock.pass(60_000);
+  await visibility.check(secret, wish('v1'));
+  t.ok(begin().isServable(secret), 'until upstream says otherwise');
+});
+
+t.test('what credentials were given is not for everybody, though they are gone when it comes', async (t) => {
+  const { catalog, says, upstream, place, begin } = start(t);
+  says.strangers = () => 'private';
+  const [before, now] = [clientOf(NAMED), clientOf(STRANGER)];
+  upstream.client = now;
+  const app = place('team/app');
+  hold(catalog, app);
+  const visibility = begin();
+  visibility.granted(app, before);
+  t.notOk(visibility.isServable(app));
+  t.notOk(begin().isServable(app), 'nor after a restart');
+});
+
+t.test('what a stranger began may have been gone on with by credentials that came', async (t) => {
+  const { catalog, upstream, place, begin } = start(t);
+  const app = place('team/app');
+  hold(catalog, app);
+  upstream.client = clientOf(NAMED);
+  begin().granted(app, clientOf(STRANGER));
+  t.notOk(begin().isServable(app));
+});
+
+t.test('what a nearer copy gives to strangers is not what the registry gives to them', async (t) => {
+  const { catalog, upstream, place, begin } = start(t);
+  const [near, far] = [place('team/near'), place('team/far')];
+  for (const one of [near, far]) hold(catalog, one);
+  const mirrored = clientOf({ hasCredentials: false, isStranger: false });
+  for (const [one, client] of [
+    [near, mirrored],
+    [far, clientOf(STRANGER)],
+  ] as const) {
+    upstream.client = client;
+    begin().granted(one, client);
+    t.ok(begin().isServable(one), 'without credentials it is served');
+  }
+  upstream.client = clientOf(NAMED);
+  t.notOk(begin().isServable(near));
+  t.ok(begin().isServable(far));
+});
+
+t.test(
+  'what is not known is not looked for with credentials, once strangers are told it is absent',
+  async (t) => {
+    const { clock, catalog, says, client, place, begin } = start(t);
+    const visibility = begin();
+    const app = place('team/app');
+    hold(catalog, app);
+    await visibility.check(app, wish('v1'));
+    says.strangers = () => 'absent';
+    says.login = 'absent';
+    clock.pass(TTL_MS);
+    await t.rejects(visibility.check(app, wish('next')), { code: 'MANIFEST_UNKNOWN' });
+    says.login = 'found';
+    clock.pass(30_000);
+    t.ok(client.hasCredentials);
+    await t.rejects(
+      visibility.check(app, wish('next')),
+      { code: 'MANIFEST_UNKNOWN' },
+      'pushed since, where strangers see nothing',
+    );
+  },
+);
+
+t.test('a clock that is set back does not keep upstream from being asked', async (t) => {
+  const { clock, says, asked, place, begin } = start(t);
+  const visibility = begin();
+  const app = place('team/app');
+  await visibility.check(app, wish('v1'));
+  says.strangers = () => 'trouble';
+  clock.pass(TTL_MS);
+  await visibility.check(app, wish('v1'));
+  says.strangers = () => 'private';
+  clock.pass(-2 * TTL_MS);
+  await t.rejects(visibility.check(app, wish('v1')), { code: 'DENIED' });
+  t.equal(asked.length, 3);
+});
+
+t.test('a repository whose name is as a path below another is not answered for by that one', async (t) => {
+  const { says, place, begin } = start(t);
+  const visibility = begin();
+  const [outer, inner] = [place('team'), place('team/manifests/here')];
+  says.strangers = (path) =>
+    path === 'manifests/nope' ? 'absent' : path === 'manifests/here' ? 'public' : 'private';
+  const asked = [visibility.check(outer, wish('nope')), visibility.check(outer, wish('here'))];
+  const settled = Promise.allSettled(asked);
+  await new Promise(setImmediate);
+  await new Promise(process.nextTick);
+  await t.rejects(visibility.check(inner, wish('secret')), { code: 'DENIED' });
+  t.match(await settled, [{ status: 'rejected' }, { status: 'fulfilled' }]);
 });

@@ -75,6 +75,22 @@ t.test('a password that the registry itself refuses, by Basic', async (t) => {
   t.equal(others.length, 1);
 });
 
+t.test('a password that the registry refuses by Basic is shown once to many questions at once', async (t) => {
+  const { registry, mirror } = await start(t, {}, [password(anna), password(bert)]);
+  const basic = `Basic ${Buffer.from('bert:secret-of-bert').toString('base64')}`;
+  registry.act(({ headers }, answer) =>
+    headers.authorization === basic
+      ? answer()
+      : { status: 401, headers: { 'www-authenticate': 'Basic realm="registry"' } },
+  );
+  const asked = repositories.map((repository) => mirror.manifest(latest(repository)));
+  for (const { status } of await Promise.all(asked)) t.equal(status, 200);
+  const others = registry.asked.filter(
+    ({ headers }) => headers.authorization && headers.authorization !== basic,
+  );
+  t.equal(others.length, 1);
+});
+
 t.test(
   'a repository that one account may not read is read by the other, and that is remembered',
   async (t) => {

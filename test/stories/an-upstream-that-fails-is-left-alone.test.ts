@@ -131,6 +131,7 @@ t.test('an upstream that fails at everything is down', async (t) => {
   await mirror.manifest(pathOf('1', 'team/d'));
   registry.act(failing(503));
   for (const name of ['team/app', 'team/b', 'team/c']) await mirror.manifest(pathOf('1', name));
+  await until('what it answered last was tried', () => registry.count('HEAD', 'team/d/') === 1);
   const before = registry.asked.length;
   t.match(await mirror.manifest(pathOf('1', 'team/d')), {
     status: 200,

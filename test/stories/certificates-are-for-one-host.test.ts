@@ -90,6 +90,22 @@ t.test('who shows none where one is demanded is refused', { skip }, async (t) =>
   t.equal(registry.asked.length, 0);
 });
 
+t.test('a registry that lets no stranger in is not down for that', { skip }, async (t) => {
+  const { known, identity, asking } = certify(t);
+  const registry = await startHttps(t, asking(true));
+  registry.push('team/app', image, 'latest');
+  const at = {
+    at: registry,
+    tls: { ...known, ...identity },
+    private: ['library/*'],
+    timeouts: { probeMs: 600_000 },
+  };
+  const mirror = await startMirror(t, { upstreams: { 'registry.test': at } });
+  t.match((await mirror.manifest('/v2/team/app/manifests/latest')).status, /50[23]/);
+  t.match(mirror.status().upstreams[0]?.endpoints, [{ state: 'up' }]);
+  t.equal((await mirror.manifest(latest)).status, 200);
+});
+
 t.test('insecure believes the registry, and nobody it names', { skip }, async (t) => {
   const { elsewhere, server, tls } = certify(t);
   const registry = await startHttps(t, elsewhere);

@@ -4,12 +4,18 @@ import type { UpstreamConfig } from '../../src/config/schema.ts';
 import { ociErrorOf } from '../helpers/client.ts';
 import { blobOf, imageOf, KIB } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
+import type { Persona } from '../helpers/persona-server.ts';
 import {
   blobDownloads,
+  breaking,
   corrupting,
   failing,
+  gzipping,
   htmlWith200,
   only,
+  outOfPulls,
+  pulls,
+  resetting,
   silent,
   stalling,
   tokened,
@@ -187,3 +193,71 @@ async function startWithLogins(t: Parameters<typeof startRegistry>[0], nearRealm
 function decode(header: string | undefined): string {
   return Buffer.from(header?.replace(/^Basic /, '') ?? '', 'base64').toString();
 }
+
+t.test('a mirror that sends blobs in a way that cannot be used is passed over', async (t) => {
+  for (const persona of [only(blobDownloads, gzipping()), otherPart]) {
+    const { near, registry, mirror } = await start(t);
+    near.act(persona);
+    await mirror.manifest(latest);
+    t.same((await mirror.get(layer)).body, image.layers[0]?.body);
+    t.equal(registry.count('GET', '/blobs/'), 1);
+  }
+});
+
+t.test('a mirror that answers and then says nothing more is passed over', async (t) => {
+  const gate = makeGate();
+  t.teardown(gate.open);
+  const timeouts = { ...upstreamDefaults.timeouts, stallMs: 0, probeMs: 0, idleMs: 300 };
+  for (const persona of [breaking(0), resetting(0), stalling(0, gate.opened)]) {
+    const { near, registry, mirror } = await start(t, { timeouts });
+    await mirror.manifest(latest);
+    near.act(only(blobDownloads, persona));
+    t.same((await mirror.get(layer)).body, image.layers[0]?.body);
+    t.equal(registry.count('GET', '/blobs/'), 1);
+  }
+});
+
+t.test('lists that a mirror makes up are asked for at the registry', async (t) => {
+  for (const persona of [htmlWith200(), gzipping(), notJson]) {
+    const { near, mirror } = await start(t);
+    near.act(persona);
+    const list = await mirror.get('/v2/team/app/tags/list');
+    t.equal(list.status, 200);
+    t.same(JSON.parse(list.body.toString()).tags, ['latest']);
+  }
+});
+
+t.test('a mirror whose pulls are used up is passed over, and not asked again before its time', async (t) => {
+  const { near, registry, mirror } = await start(t);
+  near.act(only(pulls, outOfPulls({ 'retry-after': '600' })));
+  for (let n = 0; n < 3; n++) await pull(t, mirror);
+  t.equal(near.count('GET', '/manifests/'), 1, 'a pull was refused once');
+  t.equal(registry.count('GET', '/manifests/latest'), 1);
+  t.ok(near.count('GET', '/blobs/') > 0, 'what costs no pull still comes from nearby');
+  const { accounts = [] } = mirror.status().upstreams[0] ?? {};
+  t.ok(accounts.some(({ account }) => account.endsWith(`@${near.host}`)));
+});
+
+t.test('a registry whose pulls are used up leaves what its mirror has to it', async (t) => {
+  const { near, registry, mirror } = await start(t);
+  registry.act(only(pulls, outOfPulls({ 'retry-after': '600' })));
+  registry.push('team/app', imageOf('far', [10]), 'far');
+  t.equal((await mirror.manifest('/v2/team/app/manifests/far')).status, 429);
+  await pull(t, mirror);
+  t.equal((await mirror.manifest('/v2/team/app/manifests/none')).status, 429, 'not absent: nobody could say');
+  t.equal(registry.count('GET', '/manifests/'), 1);
+  t.ok(near.asked.length > 0);
+});
+
+/** Gives another range than the one that was asked for. */
+const otherPart: Persona = async (asked, answer) => {
+  if (!blobDownloads(asked)) return await answer();
+  asked.headers.range = 'bytes=5-9';
+  return await answer();
+};
+
+const notJson: Persona = () => ({
+  status: 200,
+  headers: { 'content-type': 'application/json' },
+  body: Buffer.from('{"name":'),
+});

@@ -21,6 +21,7 @@ const paths = (repository: string): string[] => [
   `/v2/${repository}/blobs/${image.layers[0]?.digest}`,
   `/v2/${repository}/blobs/${shared.digest}`,
 ];
+const ifNoneMatch = () => ({ 'if-none-match': `"${image.manifest.digest}"` });
 const isPrivate = ({ path }: Asked): boolean => path.startsWith('/v2/team/private/');
 const fromStranger = ({ headers }: Asked): boolean => headers.authorization === undefined;
 
@@ -49,7 +50,7 @@ async function start(t: Test, settings: object = {}, server: TokenServerOptions 
     const upstreams = { 'registry.test': { ...at, ...other } };
     return await begin({ directory: mirror.directory, offline, upstreams });
   };
-  return { clock, open, tokens, registry, guard, mirror, restarted };
+  return { at, clock, open, tokens, registry, guard, mirror, restarted };
 }
 
 for (const isGenerous of [false, true]) {
@@ -239,6 +240,50 @@ t.test('what is not listed any more is private again', async (t) => {
   await mirror.settled();
   const next = await restarted({ private: [] });
   for (const path of paths('team/listed')) t.equal((await next.manifest(path)).status, 403);
+});
+
+t.test('what the credentials opened is closed when they are gone', async (t) => {
+  const { mirror, restarted } = await start(t);
+  for (const name of ['team/listed', 'team/public'])
+    for (const path of paths(name)) t.equal((await mirror.manifest(path)).status, 200);
+  t.equal((await mirror.get('/v2/team/listed/tags/list')).status, 200);
+  await mirror.settled();
+  const gone = { credentials: [], private: [] };
+  const next = await restarted(gone);
+  for (const path of [...paths('team/listed'), '/v2/team/listed/tags/list']) {
+    for (const answer of [await next.manifest(path), await next.head(path)])
+      t.equal(answer.status, 403, path);
+  }
+  t.equal((await next.head(paths('team/listed')[1] ?? '', { headers: ifNoneMatch() })).status, 403);
+  for (const path of paths('team/public')) t.equal((await next.manifest(path)).status, 200, path);
+  const catalog = JSON.parse((await next.get('/v2/_catalog')).body.toString());
+  t.same(catalog.repositories, ['registry.test/team/public']);
+});
+
+t.test('what the credentials opened is closed offline, too, when they are gone', async (t) => {
+  const { mirror, restarted } = await start(t);
+  for (const path of [...paths('team/listed'), ...paths('team/public')]) await mirror.manifest(path);
+  await mirror.settled();
+  const next = await restarted({ credentials: [], private: [] }, true);
+  for (const path of paths('team/listed')) t.equal((await next.manifest(path)).status, 404, path);
+  for (const path of paths('team/public')) t.equal((await next.manifest(path)).status, 200, path);
+});
+
+t.test('what was fetched while the credentials were taken away is not taken for public', async (t) => {
+  const { registry, guard, mirror, at } = await start(t);
+  const [latest = '', manifest = '', layer = ''] = paths('team/listed');
+  const holding = makeGate();
+  registry.act(
+    guard,
+    only(({ path }) => path === latest, silent(holding.opened)),
+  );
+  const asking = mirror.manifest(latest);
+  await until('it is asked with the login', () => registry.asked.some((one) => !fromStranger(one)));
+  await mirror.reload({ upstreams: { 'registry.test': { ...at, credentials: [], private: [] } } });
+  holding.open();
+  t.equal((await asking).status, 200, 'who asked before is answered');
+  for (const path of [latest, manifest, layer]) t.equal((await mirror.manifest(path)).status, 403, path);
+  t.equal((await mirror.get('/v2/team/listed/tags/list')).status, 403);
 });
 
 t.test('credentials that come later do not refuse what strangers were given', async (t) => {

@@ -128,3 +128,17 @@ t.test('concurrent questions for one tag are one', async (t) => {
   t.ok(received.every(({ body }) => body.equals(old.manifest.body)));
   t.equal(registry.asked.length, 1);
 });
+
+t.test('why a tag could not be confirmed is in the log, once in a while', async (t) => {
+  const [registry, mirror] = await start(t, 0);
+  await mirror.manifest(LATEST);
+  registry.act(failing(503));
+  t.equal((await mirror.manifest(LATEST)).headers['cache-status'], 'hubcap; fwd=stale; fwd-status=503');
+  for (const name of ['a', 'b', 'c']) await mirror.manifest(`/v2/team/${name}/manifests/latest`);
+  const lines = mirror.logs.map((line) => JSON.parse(line)).filter(({ msg }) => /could not say/.test(msg));
+  t.match(lines, [
+    { level: 40, upstream: 'registry.test', reason: 'server-error', error: { message: /503/ } },
+  ]);
+  t.equal(lines.length, 1);
+  t.ok((await mirror.metric('hubcap_upstream_failures_total', 'reason="server-error"')) > 1);
+});

@@ -85,3 +85,19 @@ t.test('40 clients that ask by HEAD and then GET, as containerd does, after a pu
     t.same(statuses, [404, 404]);
   t.ok(registry.asked.length - length <= 3, `${registry.asked.length - length} requests`);
 });
+
+t.test('a failure is what upstream was asked for and did not give, not what memory answers', async (t) => {
+  for (const [persona, count] of [
+    [askedTooOften({ 'retry-after': '120' }), 1],
+    [only(pulls, outOfPulls({ 'retry-after': '120' })), 2], // of two accounts that were asked, as one question
+  ] as const) {
+    const { registry, tokens, mirror } = await start(t);
+    registry.act(tokened(tokens), persona);
+    const path = '/v2/team/app/manifests/unknown';
+    const { length } = registry.asked;
+    for (let n = 0; n < 10; n++) t.equal((await mirror.manifest(path)).status, 429);
+    const asked = registry.asked.slice(length).filter(({ status }) => status === 429).length;
+    t.equal(asked, count);
+    t.equal(await mirror.metric('hubcap_upstream_failures_total', 'reason="throttled"'), 1);
+  }
+});

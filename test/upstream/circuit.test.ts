@@ -192,6 +192,40 @@ t.test('what is tried then is what failed', async (t) => {
   t.match(circuit.due(), { repository: 'team/c', path: 'manifests/1' });
 });
 
+t.test('where it answered about something before, that is tried first, and at once', async (t) => {
+  const { circuit, fail } = rig();
+  circuit.answered(asked('long', 'manifests/good', 'team/d'), 1);
+  for (const name of ['team/a', 'team/b', 'team/c']) fail('server-error', 'long', 'manifests/1', name);
+  t.equal(circuit.state, 'down');
+  t.match(circuit.due(), { repository: 'team/d', path: 'manifests/good' });
+  circuit.answered(asked('long', 'manifests/good', 'team/d'), 1);
+  t.equal(circuit.state, 'up');
+});
+
+t.test('what somebody asks for is tried in place of what failed, and at once', async (t) => {
+  const { circuit, fail } = rig();
+  for (const name of ['team/a', 'team/b', 'team/c']) fail('server-error', 'long', 'manifests/1', name);
+  circuit.suggest(asked('long', 'manifests/2', 'team/a'));
+  t.equal(circuit.due(), undefined, 'of a repository that failed it says no more');
+  circuit.suggest(asked('short', 'manifests/1', 'team/e'));
+  t.match(circuit.due(), { repository: 'team/e' });
+  circuit.notFound(failure('server-error'));
+  circuit.suggest(asked('long', 'manifests/1', 'team/f'));
+  t.equal(circuit.due(), undefined, 'once: then it pauses');
+});
+
+t.test('a clock that is set back ends all pauses', async (t) => {
+  const { circuit, fail, refuses, pass } = rig();
+  fail('server-error', 'long', 'blobs/a');
+  fail('refused');
+  circuit.notFound(failure('refused'));
+  t.equal(circuit.due(), undefined);
+  pass(-3_600_000);
+  t.equal(circuit.due(), 'base');
+  circuit.found(1);
+  t.notOk(refuses('long', 'blobs/a'));
+});
+
 t.test('what only an endpoint that answers can say opens nothing', async (t) => {
   for (const reason of [
     'throttled',

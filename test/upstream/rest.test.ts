@@ -102,3 +102,17 @@ t.test('whatever happens, it ends', async () => {
     }),
   );
 });
+
+t.test('a clock that is set back ends a rest', (t) => {
+  let nowMs = 10_000_000;
+  const rest = new Rest({ firstMs: 30_000, maxMs: 60_000, now: () => nowMs, random: () => 0 });
+  for (const namedMs of [undefined, 600_000]) {
+    rest.begin(namedMs);
+    t.ok(rest.leftMs > 0);
+    nowMs -= 3_600_000;
+    t.equal(rest.leftMs, 0);
+    t.equal(rest.enter(), 0);
+    rest.end(rest.era);
+  }
+  t.end();
+});

@@ -89,3 +89,54 @@ t.test('trouble is neither yes nor no', async (t) => {
     t.match(await failureOf(ask('manifest', 'manifests/latest')), { reason });
   }
 });
+
+const json =
+  (text: string): Persona =>
+  () => ({
+    status: 200,
+    headers: { 'content-type': 'application/json', 'content-length': String(text.length) },
+    body: Buffer.from(text),
+  });
+
+t.test('an error with status 200 is no yes', async (t) => {
+  const { registry, ask } = await start(t);
+  registry.act(json('{"errors":[{"code":"UNAUTHORIZED"}]}'));
+  for (const [kind, path] of wishes) {
+    if (kind === 'referrers') continue; // asked as a manifest
+    t.match(await failureOf(ask(kind, path)), { name: 'UpstreamError', reason: 'bad-answer' }, path);
+  }
+});
+
+t.test('a list of tags that shows nothing shows nobody that it is public', async (t) => {
+  const { registry, ask } = await start(t);
+  for (const tags of ['[]', 'null']) {
+    registry.act(json(`{"name":"team/app","tags":${tags}}`));
+    t.equal(await ask('tags', 'tags/list'), 'absent');
+  }
+});
+
+t.test('a registry that knows no ranges gives the whole blob', async (t) => {
+  const { registry, ask } = await start(t);
+  const { body = Buffer.alloc(0) } = image.layers[0] ?? {};
+  registry.act(() => ({ status: 200, headers: { 'content-length': String(body.length) }, body }));
+  t.equal(await ask('blob', layer), 'public');
+});
+
+t.test('what another registry says to which one sends is what is said', async (t) => {
+  const { registry, ask } = await start(t);
+  const other = await startRegistry(t);
+  other.push('team/app', image, 'latest');
+  registry.act(({ path }) => ({ status: 307, headers: { location: `${other.url}${path}` } }));
+  t.equal(await ask('manifest', 'manifests/latest'), 'public');
+  t.equal(await ask('manifest', 'manifests/nope'), 'absent');
+  for (const status of [401, 403]) {
+    other.act(failing(status));
+    t.equal(await ask('manifest', 'manifests/latest'), 'private', `${status}`);
+    t.equal(await ask('tags', 'tags/list'), 'private', `${status}`);
+    t.match(
+      await failureOf(ask('blob', layer)),
+      { reason: 'redirect' },
+      'a store says nothing about the registry',
+    );
+  }
+});
