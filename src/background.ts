@@ -6,12 +6,14 @@ import type { UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { resumePartials } from './mirror/resume-partials.ts';
 import type { DiskHealth } from './observers.ts';
 import type { DataDirectory } from './store/data-directory.ts';
+import type { OfflineSwitch } from './upstream/offline-switch.ts';
 
 export interface BackgroundParts {
   opened: DataDirectory;
   health: DiskHealth;
   table: UpstreamTable;
   blobs: Blobs;
+  offline: OfflineSwitch;
   log: Logger;
   metrics: Metrics;
   config: { storage: { scrubBytesPerS: number } };
@@ -33,6 +35,7 @@ export async function runBackground({
   log,
   table,
   blobs,
+  offline,
   metrics,
   config,
 }: BackgroundParts): Promise<void> {
@@ -68,9 +71,9 @@ export async function runBackground({
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
   await restore().catch((error: unknown) => log.warn({ error }, 'room could not be made'));
   await compare();
-  await resumePartials(opened.partials, table, blobs, stop).catch((error: unknown) => {
-    if (!stop.aborted) log.warn({ error }, 'partial downloads could not be resumed');
-  });
+  const resume = resuming({ opened, table, blobs, log, stop });
+  stop.addEventListener('abort', offline.whenOnline(resume), { once: true });
+  await resume();
   await opened.scrub({
     bytesPerS: config.storage.scrubBytesPerS,
     onRead: (bytes) => metrics.scrubbedBytes.inc(bytes),
@@ -103,6 +106,28 @@ function comparing({ reconcile }: DataDirectory, log: Logger, stop: AbortSignal)
   };
   return () => {
     last = last.then(compare);
+    return last;
+  };
+}
+
+/** Goes on with the downloads that are partial, one time after the other. It never rejects. */
+function resuming({
+  opened,
+  table,
+  blobs,
+  log,
+  stop,
+}: Pick<BackgroundParts, 'opened' | 'table' | 'blobs' | 'log' | 'stop'>): () => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  const resume = async (): Promise<void> => {
+    try {
+      await resumePartials(await opened.store.partials.waiting(), table, blobs, stop);
+    } catch (error) {
+      if (!stop.aborted) log.warn({ error }, 'partial downloads could not be resumed');
+    }
+  };
+  return () => {
+    last = last.then(resume);
     return last;
   };
 }

@@ -1,7 +1,8 @@
 /** Owns the miss list: what clients asked for and could not be given, how often, and why. */
 import type { DatabaseSync } from 'node:sqlite';
-import { parseDigest } from '../oci/digest.ts';
+import { type Digest, parseDigest } from '../oci/digest.ts';
 import { parseTag, type Repository } from '../oci/reference.ts';
+import { referrersTag } from '../oci/referrer.ts';
 import { type Finding, findImage, isImageHere, prepareFinding } from './belonging.ts';
 import type { Catalog, RepositoryName } from './catalog.ts';
 
@@ -194,9 +195,17 @@ function isHere(
   const [digest, tag] = [parseDigest(reference), parseTag(reference)];
   if (kind === 'tags') return catalog.tags(repository, '', 1).length > 0;
   if (kind === 'blob') return digest !== undefined && catalog.holds(repository, digest);
-  if (kind === 'referrers') return false; // none is an answer too: who asks again is told
+  if (kind === 'referrers') return digest !== undefined && hasReferrers(repository, digest, catalog);
   if (digest) return isImageHere(catalog, repository, { digest }, platform);
   return tag !== undefined && isImageHere(catalog, repository, { tag }, platform);
+}
+
+/** That there are none is an answer too, but noted nowhere: such a line goes when the list is cleared. */
+function hasReferrers(repository: RepositoryName, digest: Digest, catalog: Catalog): boolean {
+  if (catalog.referrers(repository, digest, '', 1).length > 0) return true;
+  const tag = parseTag(referrersTag(digest));
+  const index = tag && catalog.tag(repository, tag)?.digest;
+  return index !== undefined && catalog.holds(repository, index);
 }
 
 function keyOf({ upstream, repository, reference, kind, platform }: MissRow): string[] {

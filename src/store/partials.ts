@@ -88,6 +88,16 @@ export class Partials {
     return this.#kept.has(digest);
   }
 
+  /** @returns those that wait, and where they came from, the oldest first */
+  async waiting(): Promise<Partial[]> {
+    const waiting: Partial[] = [];
+    for (const digest of [...this.#kept.keys()]) {
+      const note = await this.#readNote(digest);
+      if (note) waiting.push({ digest, origin: { upstream: note.upstream, repository: note.repository } });
+    }
+    return waiting;
+  }
+
   /** Hands a partial file to a fill. @returns its length, 0 where there is none */
   take(digest: Digest): number {
     const bytes = this.#kept.get(digest)?.bytes ?? 0;

@@ -8,6 +8,7 @@ import { UpstreamError } from './errors.ts';
 export class OfflineSwitch {
   readonly #changed: (isOffline: boolean) => void;
   readonly #waiting = new Set<() => void>();
+  readonly #givenUp = new Set<() => void>();
   #isOffline: boolean;
 
   /** @param changed told when it is turned, not what it is at first */
@@ -24,8 +25,8 @@ export class OfflineSwitch {
     if (isOffline === this.#isOffline) return false;
     this.#isOffline = isOffline;
     this.#changed(isOffline);
-    const waiting = isOffline ? [...this.#waiting] : [];
-    for (const giveUp of waiting) giveUp();
+    const told = isOffline ? this.#waiting : this.#givenUp;
+    for (const tell of [...told]) tell();
     return true;
   }
 
@@ -42,6 +43,17 @@ export class OfflineSwitch {
     this.#waiting.add(giveUp);
     return () => {
       this.#waiting.delete(giveUp);
+    };
+  }
+
+  /**
+   * For who has given up.
+   * @param goOn called each time it is turned to online, until the returned function is called
+   */
+  whenOnline(goOn: () => void): () => void {
+    this.#givenUp.add(goOn);
+    return () => {
+      this.#givenUp.delete(goOn);
     };
   }
 }

@@ -242,3 +242,16 @@ t.test('a layer of very many images: the one that the repository holds', (t) => 
   t.same(lines(), [['3.20', 'manifest', 'linux/amd64', 1]]);
   t.end();
 });
+
+t.test('referrers that are here by now', (t) => {
+  const { misses, store, setTag, lines } = open(t);
+  const signature = digestOf('signature');
+  for (const subject of [amd64, arm64, config]) misses.note(miss(subject, 'referrers'), 1_000);
+  t.equal(lines().length, 3);
+  const subject = child(amd64, 'subject');
+  store(signature, { ...imageManifest, subject });
+  store(index, indexManifest);
+  setTag(arm64.replace(':', '-'), index);
+  t.same(lines(), [[config, 'referrers', undefined, 1]]);
+  t.end();
+});

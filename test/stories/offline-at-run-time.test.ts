@@ -188,6 +188,22 @@ t.test(
   },
 );
 
+t.test('what broke while hubcap was offline goes on by itself when it is online', async (t) => {
+  const { registry, mirror, turn } = await start(t);
+  const gate = makeGate();
+  registry.act(times(1, breaking(2 * MIB)), stalling(MIB, gate.opened));
+  const reader = await mirror.open(blobPath);
+  await reader.receive(MIB);
+  await turn('on');
+  gate.open();
+  await reader.ended;
+  await mirror.settled();
+  await turn('off');
+  await until('it is here', async () => (await mirror.metric('hubcap_fills_total', 'result="stored"')) === 1);
+  t.equal(registry.asked.at(-1)?.headers.range, `bytes=${2 * MIB}-`);
+  t.equal((await mirror.get(blobPath)).headers['cache-status'], 'hubcap; hit');
+});
+
 t.test('a list of which a part is known is not given as if it were whole', async (t) => {
   const tags = Array.from({ length: 9 }, (_, at) => `v${at}`);
   const { registry, mirror, turn } = await start(t, { tagTtlMs: 60_000 });
