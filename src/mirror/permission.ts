@@ -74,8 +74,11 @@ export class Permission {
 
   /** The content has come into the store: what was proven of it before can be noted. */
   note(place: Place, digest: Digest): void {
+    const { catalog, visibility } = this.#options;
     const proof = this.#proofs.get(keyOf(place, digest));
-    if (proof) this.#options.catalog.grant(repositoryOf(place), digest, proof.atMs);
+    if (!proof) return;
+    catalog.grant(repositoryOf(place), digest, proof.atMs);
+    visibility.noted(place);
   }
 
   /**

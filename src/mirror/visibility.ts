@@ -130,6 +130,12 @@ export class Visibility {
     else if (client.isStranger) this.#learn(place, true, this.#options.now());
   }
 
+  /** The catalog knows the repository now: what was said of it before can be noted. */
+  noted(place: Place): void {
+    const word = this.#words.get(pathOf(place));
+    if (word && !word.isNoted) this.#learn(place, word.isPublic, word.atMs);
+  }
+
   async #ask(place: Place, wish: Wish, wasPublic: boolean): Promise<void> {
     const { upstream } = place;
     try {

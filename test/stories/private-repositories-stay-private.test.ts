@@ -260,6 +260,15 @@ t.test('what the credentials opened is closed when they are gone', async (t) => 
   t.same(catalog.repositories, ['registry.test/team/public']);
 });
 
+t.test('a layer alone that the credentials opened is closed, too, when they are gone', async (t) => {
+  const { mirror, restarted } = await start(t);
+  const path = `/v2/team/listed/blobs/${shared.digest}`;
+  t.equal((await mirror.get(path)).status, 200);
+  await mirror.settled();
+  const next = await restarted({ credentials: [], private: [] });
+  for (const answer of [await next.get(path), await next.head(path)]) t.equal(answer.status, 403);
+});
+
 t.test('what the credentials opened is closed offline, too, when they are gone', async (t) => {
   const { mirror, restarted } = await start(t);
   for (const path of [...paths('team/listed'), ...paths('team/public')]) await mirror.manifest(path);
