@@ -1,5 +1,5 @@
 /** Owns how a manifest is obtained by digest: from the store where the repository holds it, else once from upstream. */
-import type { Digest } from '../oci/digest.ts';
+import { algorithmOf, type Digest } from '../oci/digest.ts';
 import {
   isOfflineUnknown,
   manifestUnknown,
@@ -127,6 +127,7 @@ export class ManifestsByDigest {
     const { client } = place.upstream;
     return this.#heading.run(keyOf(place, digest), async () => {
       const head = await client.headManifest(place.repository, { kind: 'digest', digest }, deadlineMs);
+      if (head && isOther(head.digest, digest)) throw wrongContent(nameOf(place, { kind: 'digest', digest }));
       if (head) this.#options.permission.grant(place, digest, client);
       return head;
     });
@@ -159,6 +160,11 @@ export class ManifestsByDigest {
     const error = manifestUnknown(nameOf(place, { kind: 'digest', digest }));
     return this.#options.absences.remember(keyOf(place, digest), error, place.upstream.notFoundTtlMs);
   }
+}
+
+/** Whether upstream names another manifest than it was asked for. By another algorithm it may be the same. */
+function isOther(named: Digest | undefined, asked: Digest): boolean {
+  return named !== undefined && named !== asked && algorithmOf(named) === algorithmOf(asked);
 }
 
 function doubtful(stored: StoredManifest, doubt: Doubt, upstreamStatus?: number): ServedManifest {

@@ -220,14 +220,14 @@ export class Endpoint {
     // registry.k8s.io sends manifest requests to a regional registry.
     const question = { method, headers, ...manner };
     const found = await followRedirects(this.#guard.transport, this.address, answer, question, true);
-    if (found.status === 404) return await this.#absent(found);
-    if (!isHtml(found)) return found;
+    if (found.status !== 200) return await this.#absent(found);
+    if (!isHtml(found) && (method === 'GET' || isHeadOfManifest(found))) return found;
     destroyBody(found);
     const { host } = this.address;
-    throw new UpstreamError(`${host}: it sends an HTML page in place of a manifest`, {
-      reason: 'html',
-      host,
-    });
+    const [reason, what] = isHtml(found)
+      ? (['html', 'an HTML page'] as const)
+      : (['bad-answer', 'something'] as const);
+    throw new UpstreamError(`${host}: it sends ${what} in place of a manifest`, { reason, host });
   }
 
   /** An HTML page with status 200 has been served as a blob (facts, "Encoding"); a blob can be HTML too. */
@@ -277,6 +277,12 @@ export class Endpoint {
 /** Whether an address is asked as somebody: then not all that it gives is for everybody. */
 export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
   return credentials.some(({ kind }) => kind !== 'anonymous') || tls.cert !== undefined;
+}
+
+/** By HEAD there are no bytes to tell: one that is believed has a manifest's type, or names its digest. */
+function isHeadOfManifest(answer: Answer): boolean {
+  const { digest, mediaType } = headOf(answer);
+  return digest !== undefined || (mediaType !== undefined && MANIFEST_ACCEPT.split(', ').includes(mediaType));
 }
 
 function isHtml(answer: Answer): boolean {

@@ -170,3 +170,24 @@ t.test('a page that is there for everything proves nothing', async (t) => {
     t.equal((await mirror.manifest(`/v2/team/${repository}/manifests/${image.manifest.digest}`)).status, 502);
   }
 });
+
+t.test('a HEAD of something else is no proof that a repository holds a manifest', async (t) => {
+  const image = imageOf('secret', [100]);
+  const path = (name: string) => `/v2/${name}/manifests/${image.manifest.digest}`;
+  const manifestType = 'application/vnd.oci.image.manifest.v1+json';
+  for (const [status, headers] of [
+    [200, { 'content-type': 'text/plain' }],
+    [200, { 'content-type': 'text/html' }],
+    [200, { 'content-type': manifestType, 'docker-content-digest': blob.digest }],
+    [206, { 'content-type': manifestType, 'content-range': 'bytes 0-0/100' }],
+    [416, { 'content-range': 'bytes */100' }],
+  ] as [number, Record<string, string>][]) {
+    const registry = await startRegistry(t);
+    registry.push('team/private', image);
+    const mirror = await startMirror(t, { upstreams: { 'registry.test': { at: registry } } });
+    t.equal((await mirror.manifest(path('team/private'))).status, 200);
+    registry.act(failing(status, headers));
+    t.equal((await mirror.manifest(path('team/other'))).status, 502, `${status} ${JSON.stringify(headers)}`);
+    t.equal((await mirror.head(path('team/other'))).status, 502);
+  }
+});
