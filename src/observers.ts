@@ -91,6 +91,11 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
       if (remaining !== undefined) metrics.rateLimitRemaining.set({ upstream, account }, remaining);
     },
     resumed: () => metrics.fillResumes.inc(),
+    rejected: (account, error) =>
+      log.warn(
+        { upstream, account, error },
+        'a login is not used for a while: correct it, and `hubcap reload`',
+      ),
     failed: (error) => {
       const { reason, isFromMemory } = error;
       if (isFromMemory || reason === 'offline') return;

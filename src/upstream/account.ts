@@ -29,6 +29,8 @@ export interface AccountOptions {
   host: string;
   now: () => number;
   random: () => number;
+  /** told when its login begins to rest */
+  onRejected: (account: Account, error: UpstreamError) => void;
 }
 
 /** Pulls that are kept for what clients wait for: so many, or a share of the limit. */
@@ -135,7 +137,7 @@ export class Account {
     this.#options.credentials.forget();
     this.#rejection = error;
     this.#isAccepted = false;
-    this.rejected.begin();
+    if (this.rejected.begin()) this.#options.onRejected(this, error);
   }
 
   /** Upstream does not let it into this repository. */

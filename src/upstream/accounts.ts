@@ -16,6 +16,8 @@ export interface AccountsOptions {
   now: () => number;
   /** 0 … 1 */
   random: () => number;
+  /** told when a login is refused, or cannot be had, and is left alone for a while; others may serve meanwhile */
+  onRejected: (account: string, error: UpstreamError) => void;
 }
 
 /** What matters about a question for who asks it. */
@@ -48,9 +50,12 @@ export class Accounts {
   #current: Account | undefined;
 
   constructor(options: AccountsOptions) {
-    const { host, url, credentials, now, random } = options;
+    const { host, url, credentials, now, random, onRejected } = options;
     const open = (source: CredentialSource, id: number): Account =>
-      new Account({ id, credentials: new Credentials(host, url, source, now), host: url.host, now, random });
+      new Account({
+        ...{ id, credentials: new Credentials(host, url, source, now), host: url.host, now, random },
+        onRejected: (account, error) => onRejected(this.nameOf(account), error),
+      });
     this.#options = options;
     this.#configured = credentials.map(open);
     const anonymous = credentials.findIndex(({ kind }) => kind === 'anonymous');

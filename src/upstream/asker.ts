@@ -25,6 +25,8 @@ export interface UpstreamObserver {
   /** @param account its name, unique at this address */
   rateLimit(limit: RateLimit, account: string): void;
   resumed(): void;
+  /** a login is refused, or cannot be had, and rests for a while. @param account its name, unique at this address */
+  rejected(account: string, error: UpstreamError): void;
   /** a question was answered by no endpoint, with all attempts */
   failed(error: UpstreamError): void;
   /** an endpoint is to be left alone, or answers again */
@@ -91,7 +93,7 @@ export class Asker {
       tls: options.tls,
       offline: options.offline,
     });
-    this.#accounts = new Accounts({ ...options, reserve, random });
+    this.#accounts = new Accounts({ ...options, reserve, random, onRejected: observer.rejected });
     this.#authorizer = new Authorizer({
       address: url,
       realms,

@@ -62,6 +62,7 @@ export class Endpoint {
       observer: {
         ...observer,
         rateLimit: (limit, account) => observer.rateLimit(limit, this.#nameOf(account)),
+        rejected: (account, error) => observer.rejected(this.#nameOf(account), error),
       },
     });
     // A client certificate opens what is not for everybody, as a password does.

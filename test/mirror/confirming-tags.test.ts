@@ -44,6 +44,7 @@ async function start(t: Test) {
     resumed: ignore,
     failed: ignore,
     endpoint: ignore,
+    rejected: ignore,
   };
   const url = new URL(registry.url);
   const offline = new OfflineSwitch(false);

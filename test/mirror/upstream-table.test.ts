@@ -12,6 +12,7 @@ const observer = {
   resumed: () => undefined,
   failed: () => undefined,
   endpoint: () => undefined,
+  rejected: () => undefined,
 };
 
 function entry(host: string, aliases: string[] = [], virtualHosts: string[] = []): UpstreamEntry {

@@ -44,6 +44,9 @@ t.test('a wrong password is shown once; the other account serves', async (t) => 
     { account: 'bert', rejectedUntil: undefined },
   ]);
   t.ok((await mirror.metric('hubcap_upstream_resting_seconds', 'account="anna"', 'reason="rejected"')) > 5);
+  const said = mirror.logs.filter((line) => line.includes('a login is not used'));
+  t.equal(said.length, 1, 'who has two accounts hears that one is of no use');
+  t.match(said[0], /"account":"anna"/);
   t.notMatch(JSON.stringify(mirror.status()) + mirror.logs.join(''), /secret-of/);
 });
 

@@ -23,7 +23,10 @@ function start(credentials: CredentialSource[], reserve: Reserve = 0) {
   const clock = { nowMs: 1e12 };
   const url = new URL('http://registry.test');
   const now = (): number => clock.nowMs;
-  const accounts = new Accounts({ host: 'registry.test', url, credentials, reserve, now, random: () => 0 });
+  const accounts = new Accounts({
+    ...{ host: 'registry.test', url, credentials, reserve, now, random: () => 0 },
+    onRejected: () => undefined,
+  });
   const tried = new Set<Account>();
   const choose = (errand: Errand = pull, but = tried) => accounts.choose(errand, but);
   const who = async (errand?: Errand) => accounts.nameOf(await choose(errand));

@@ -96,6 +96,7 @@ export function connect(t: TestLike, url: URL, options: Partial<UpstreamSettings
       },
       failed: () => undefined,
       endpoint: () => undefined,
+      rejected: () => undefined,
       resumed: () => {
         told.resumed += 1;
       },

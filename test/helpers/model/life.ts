@@ -124,6 +124,7 @@ function makeUpstream(url: URL): Upstream {
     resumed: none,
     failed: none,
     endpoint: none,
+    rejected: none,
   };
   const options = { ...upstreamDefaults, host: HOST, url, retries: 1, proxy: {}, observer, now: Date.now };
   const offline = new OfflineSwitch(false);
