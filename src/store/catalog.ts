@@ -75,7 +75,7 @@ export class Catalog {
   setTag(repository: RepositoryName, tag: Tag, state: TagState): void {
     const { digest, mediaType, size, checkedAtMs } = state;
     this.#write(() => {
-      const id = this.#makeId(repository, digest);
+      const id = this.#makeId(repository);
       this.#statements.upsertTag.run(id, tag, digest, mediaType, size ?? null, checkedAtMs);
     });
   }
@@ -109,7 +109,7 @@ export class Catalog {
   /** Notes that upstream proved that the repository holds the digest. @returns false where it is not stored */
   grant(repository: RepositoryName, digest: Digest, nowMs: number): boolean {
     const noted = this.#write(() => {
-      const id = this.#makeId(repository, digest);
+      const id = this.#makeId(repository);
       if (this.#withSubjects.has(id) && this.#statements.selectWithoutSubject.get(digest))
         this.#withSubjects.delete(id); // it was stored by an earlier version, for another repository
       return this.#statements.upsertHolding.run(id, digest, nowMs);
@@ -236,11 +236,11 @@ export class Catalog {
     }
   }
 
-  /** Only for what is stored: else the catalog would grow with every name that strangers ask for. */
-  #makeId(repository: RepositoryName, stored: Digest): number {
+  /** Also before anything is stored: that a repository is not for everybody is noted before its first byte. */
+  #makeId(repository: RepositoryName): number {
     const known = this.#idOf(repository);
     if (known !== NO_REPOSITORY) return known;
-    this.#statements.insertRepository.run(repository.upstream, repository.name, stored);
+    this.#statements.insertRepository.run(repository.upstream, repository.name);
     return this.#idOf(repository);
   }
 
@@ -287,8 +287,7 @@ function prepareAll(database: DatabaseSync) {
     listTags: prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
     selectRepository: prepare('SELECT id FROM repositories WHERE upstream = ? AND name = ?'),
     insertRepository: prepare(
-      `INSERT INTO repositories (upstream, name)
-       SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM blobs WHERE digest = ?3) ON CONFLICT DO NOTHING`,
+      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
     ),
     listRepositories: prepare(
       `SELECT upstream || '/' || name AS path FROM repositories r WHERE path > ?

@@ -8,8 +8,7 @@ import type { DatabaseSync } from 'node:sqlite';
  * holdings  which repository was proven to hold which stored digest (design, rule 3)
  * tags      which tag was which digest, and when upstream last said so (ms since the epoch)
  *
- * All but `repositories` name stored digests only and go with them, so the store's budget bounds the catalog; a
- * repository comes in with the first of its content that is stored.
+ * All but `repositories` name stored digests only and go with them, so the store's budget bounds the catalog.
  */
 const SCHEMA = `
 CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, last_used INTEGER NOT NULL) WITHOUT ROWID;

@@ -204,18 +204,6 @@ t.test(
   },
 );
 
-t.test('a repository of which nothing is stored leaves nothing', async (t) => {
-  const { database, catalog, store } = openCatalog(t);
-  const state = { digest: manifest, mediaType: image.mediaType, size: 10, checkedAtMs: 1 };
-  catalog.grant(debian, manifest, 1);
-  catalog.setTag(debian, 'latest' as Tag, state);
-  t.notOk(catalog.setPublicAt(debian, 1));
-  t.same(database.prepare('SELECT * FROM repositories').all(), []);
-  store(manifest, image);
-  t.ok(catalog.grant(debian, manifest, 1));
-  t.ok(catalog.setPublicAt(debian, 1));
-});
-
 t.test('what an earlier version stored is looked for once, and again where more of it comes', async (t) => {
   const { database, catalog, store } = openCatalog(t);
   const another = digestOf('another');
