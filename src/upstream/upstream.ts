@@ -3,8 +3,9 @@ import type { Digest } from '../oci/digest.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
 import type { AccountState } from './account.ts';
 import type { UpstreamOptions } from './asker.ts';
+import { blobOpener, type OpenBlob, withoutValidator } from './blob-opener.ts';
 import type { Asked, EndpointState } from './circuit.ts';
-import { type Check, type Download, openDownload, type WantedBlob } from './download.ts';
+import { type Download, openDownload, type WantedBlob } from './download.ts';
 import {
   Endpoint,
   type FetchedManifest,
@@ -16,8 +17,8 @@ import {
 import { UpstreamError } from './errors.ts';
 import { Failover } from './failover.ts';
 import { InFlight, untilRead } from './in-flight.ts';
+import { ANSWER_DEADLINE_MS, type Question, toQuestion } from './question.ts';
 import { withRetries } from './retry.ts';
-import type { Answer } from './transport.ts';
 
 export type { FetchedManifest, FetchedPage, ManifestHead } from './endpoint.ts';
 
@@ -37,16 +38,10 @@ export interface EndpointStatus {
   isInsecure: boolean;
 }
 
-/** Clients wait 30 s for a response's head (containerd): hubcap must know before. */
-const ANSWER_DEADLINE_MS = 25_000;
-
 /** Whoever has an upstream that was taken out may ask it again, as a step of what it has begun. */
 const QUIET_MS = 30_000;
 /** What runs has deadlines of its own; this bounds a fault of ours, and a download that crawls for a day. */
 const RETIREMENT_MS = 24 * 3_600_000;
-
-/** What is asked, and how long its asker can wait. */
-type Question = Asked & { deadlineMs: number };
 
 /** Absence is undefined; everything that is not a clear yes or no is thrown as UpstreamError. */
 export class Upstream {
@@ -109,7 +104,7 @@ export class Upstream {
     path: string,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<'public' | 'private' | 'absent'> {
-    const question = { ...toQuestion(kind, repository, path, { deadlineMs }), isAnonymous: true };
+    const question = { ...toQuestion(kind, repository, path, deadlineMs), isAnonymous: true };
     // What a mirror gives to strangers may be for those alone who reach the mirror.
     const answer = await this.#ask(question, [this.#authority], (endpoint, signal) =>
       endpoint.isPublic(kind, repository, path, { signal, lane: 'short' }),
@@ -144,7 +139,7 @@ export class Upstream {
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<ManifestHead | undefined> {
     const path = `manifests/${referenceText(reference)}`;
-    const question = toQuestion('manifest', repository, path, { deadlineMs });
+    const question = toQuestion('manifest', repository, path, deadlineMs);
     return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
       endpoint.headManifest(repository, path, { signal, lane: 'short' }),
     );
@@ -159,7 +154,7 @@ export class Upstream {
     digest: Digest,
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<{ size: number | undefined } | undefined> {
-    const question = toQuestion('blob', repository, `blobs/${digest}`, { deadlineMs });
+    const question = toQuestion('blob', repository, `blobs/${digest}`, deadlineMs);
     return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
       endpoint.headBlob(repository, digest, { signal, lane: 'short' }),
     );
@@ -205,7 +200,7 @@ export class Upstream {
     deadlineMs = ANSWER_DEADLINE_MS,
   ): Promise<FetchedPage | undefined> {
     const patience = deadlineMs <= this.#options.timeouts.confirmMs ? 'short' : 'long';
-    const question = { ...toQuestion(kind, repository, path, { deadlineMs }), patience } as const;
+    const question = { ...toQuestion(kind, repository, path, deadlineMs), patience } as const;
     return await this.#ask(question, this.#endpoints, (endpoint, signal) =>
       endpoint.page(kind, repository, path, { signal, lane: 'short' }),
     );
@@ -252,20 +247,16 @@ export class Upstream {
   }
 
   /** Asks whoever has this upstream's place when it is asked: other credentials may be why the download broke. */
-  #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob) {
+  #latestOpener(repository: Repository, digest: Digest, wanted: WantedBlob): OpenBlob {
     let asked: Upstream = this;
     let open = this.#opener(repository, digest, wanted);
-    return async (
-      headers: Record<string, string>,
-      signal: AbortSignal,
-      check: Check,
-    ): Promise<Answer | undefined> => {
+    return async (headers, signal, check) => {
       const latest = asked.#latest();
       if (latest !== asked) open = latest.#opener(repository, digest, wanted);
       asked = latest;
       // Of a validator the successor may know nothing; the digest proves the content in the end.
-      const { 'if-range': _, ...portable } = headers;
-      return await asked.#inFlight.during(() => open(asked === this ? headers : portable, signal, check));
+      const sent = asked === this ? headers : withoutValidator(headers);
+      return await asked.#inFlight.during(() => open(sent, signal, check));
     };
   }
 
@@ -273,57 +264,12 @@ export class Upstream {
     return this.#successor ? this.#successor.#latest() : this;
   }
 
-  /** One pass for each attempt of a download, which decides itself how often it tries. */
-  #opener(repository: Repository, digest: Digest, { lane }: WantedBlob) {
-    const { retries, observer, now } = this.#options;
-    const { deadlineMs, ...asked } = toQuestion('blob', repository, `blobs/${digest}`);
-    const endpoints = this.#order(lane);
-    const failover = new Failover(endpoints, asked, now);
-    let failedInARow = 0;
-    let openedAt: string | undefined;
-    return async (
-      headers: Record<string, string>,
-      signal: AbortSignal,
-      check: Check,
-    ): Promise<Answer | undefined> => {
-      if (headers.range === openedAt) failover.passOver(); // it answered to this, and nothing came
-      openedAt = headers.range;
-      // A validator is good for the endpoint that gave it; the digest is what proves the content in the end.
-      const { 'if-range': _, ...portable } = headers;
-      const sent = endpoints.length > 1 ? portable : headers;
-      try {
-        const answer = await failover.pass(signal, now() + deadlineMs, async (endpoint, until) => {
-          const opened = await endpoint.openBlob(repository, digest, sent, { signal: until, lane });
-          if (opened) check(opened, endpoint.address.host);
-          return opened;
-        });
-        failedInARow = 0;
-        failover.settle();
-        return answer;
-      } catch (error) {
-        failedInARow += 1;
-        if (failedInARow === retries + 1 && error instanceof UpstreamError) observer.failed(error);
-        // Whoever waits for all attempts together makes no more of them once that time is over.
-        const isLate = signal.aborted && error instanceof UpstreamError && error.reason === 'timeout';
-        if (failedInARow > retries || isLate) failover.settle();
-        throw error;
-      }
-    };
+  #opener(repository: Repository, digest: Digest, { lane }: WantedBlob): OpenBlob {
+    return blobOpener({ ...this.#options, repository, digest, lane, endpoints: this.#order(lane) });
   }
 
   /** What came wrong is asked for at the registry itself first: a mirror may keep what is wrong. */
   #order(lane: Manner['lane']): readonly Endpoint[] {
     return lane === 'fresh' ? this.#endpoints.toReversed() : this.#endpoints;
   }
-}
-
-/** @param deadlineMs shorter than what a client can wait: something known can be served instead of the answer */
-function toQuestion(
-  kind: Asked['kind'],
-  repository: Repository,
-  path: string,
-  { deadlineMs = ANSWER_DEADLINE_MS } = {},
-): Question {
-  const patience = deadlineMs < ANSWER_DEADLINE_MS ? 'short' : 'long';
-  return { kind, repository, path, patience, deadlineMs };
 }
