@@ -41,6 +41,8 @@ const ASK_AGAIN_AFTER_MS = 10_000;
 export class Visibility {
   readonly #options: VisibilityOptions;
   readonly #words = new LRUCache<string, Word>({ max: MAX_WORDS });
+  /** of which nothing is noted: a hit need not look into the catalog to find that out again */
+  readonly #unsaid = new LRUCache<string, true>({ max: MAX_WORDS });
   readonly #asking = new SingleFlight<Answer>();
   readonly #looking = new SingleFlight<boolean>();
   /** what neither strangers nor hubcap's credentials are given any more, and when that was said */
@@ -199,21 +201,28 @@ export class Visibility {
   }
 
   #learn(place: Place, isPublic: boolean, atMs: number): void {
+    this.#unsaid.delete(pathOf(place));
     const isNoted = this.#options.catalog.setPublicAt(repositoryOf(place), isPublic ? atMs : 0);
     this.#words.set(pathOf(place), { isPublic, atMs, isNoted });
   }
 
   /** It is not known to be public any more, nor said to be private: that would tell that there is something. */
   #forget(place: Place): void {
+    this.#unsaid.delete(pathOf(place));
     this.#options.catalog.setPublicAt(repositoryOf(place), 0);
     this.#words.delete(pathOf(place));
   }
 
   #recall(place: Place): Word | undefined {
+    const path = pathOf(place);
+    if (this.#unsaid.has(path)) return undefined;
     const atMs = this.#options.catalog.publicAt(repositoryOf(place));
-    if (atMs === undefined) return undefined;
+    if (atMs === undefined) {
+      this.#unsaid.set(path, true);
+      return undefined;
+    }
     const word = { isPublic: atMs > 0, atMs, isNoted: true };
-    this.#words.set(pathOf(place), word);
+    this.#words.set(path, word);
     return word;
   }
 }

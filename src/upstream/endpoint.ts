@@ -221,8 +221,8 @@ export class Endpoint {
     // registry.k8s.io sends manifest requests to a regional registry.
     const question = { method, headers, ...manner };
     const found = await followRedirects(this.#guard.transport, this.address, answer, question, true);
-    if (found.status !== 200) return await this.#absent(found);
-    if (!isHtml(found) && (method === 'GET' || isHeadOfManifest(found))) return found;
+    if (found.status === 404) return await this.#absent(found);
+    if (found.status === 200 && !isHtml(found) && (method === 'GET' || isHeadOfManifest(found))) return found;
     destroyBody(found);
     const { host } = this.address;
     const [reason, what] = isHtml(found)
