@@ -39,7 +39,8 @@ export interface LifeOptions {
 }
 
 const HOST = 'registry.test';
-const TIMEOUTS = { connectMs: 2_000, headersMs: 250, idleMs: 250, stallMs: 600 };
+/** Nothing that failed is left alone: stories of their own tell of that, and here each refusal needs a reason of its own. */
+const TIMEOUTS = { connectMs: 2_000, headersMs: 250, idleMs: 250, stallMs: 600, probeMs: 0 };
 const LIMITS = { headerTimeoutMs: 10_000, idleTimeoutMs: 10_000, keepAliveMs: 5_000, maxConnections: 1024 };
 const none = (): void => undefined;
 
