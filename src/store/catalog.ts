@@ -1,9 +1,10 @@
 /** Owns what hubcap knows about its content: tags, what a repository holds, what a manifest names. */
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import type { Descriptor, Manifest } from '../oci/manifest.ts';
 import type { Repository, Tag } from '../oci/reference.ts';
+import { type CatalogStatements, prepareCatalog } from './catalog-statements.ts';
 
 /** A repository below an upstream; the same name below two upstreams is two repositories. */
 export interface RepositoryName {
@@ -49,14 +50,14 @@ export class Catalog {
   readonly #repositoryIds = new LRUCache<string, number>({ max: 10_000 });
   /** repositories of whose manifests all is noted: looking through them once is enough */
   readonly #withSubjects = new LRUCache<number, true>({ max: 10_000 });
-  readonly #statements: ReturnType<typeof prepareAll>;
+  readonly #statements: CatalogStatements;
   readonly #writeFailed: (error: unknown) => void;
 
   /** @param writeFailed told instead of an exception: who can be served is, whether or not it can be noted */
   constructor(database: DatabaseSync, writeFailed: (error: unknown) => void) {
     this.#database = database;
     this.#writeFailed = writeFailed;
-    this.#statements = prepareAll(database);
+    this.#statements = prepareCatalog(database);
   }
 
   /** @returns what the tag was when it was last asked for, undefined where it is not known */
@@ -270,80 +271,3 @@ function toImageRow(row: Record<string, unknown>): ImageRow {
 
 /** Row ids start at 1. */
 const NO_REPOSITORY = 0;
-
-function prepareAll(database: DatabaseSync) {
-  const prepare = (sql: string): StatementSync => database.prepare(sql);
-  return {
-    selectTag: prepare(
-      'SELECT digest, media_type, size, checked_at FROM tags WHERE repository = ? AND tag = ?',
-    ),
-    upsertTag: prepare(
-      `INSERT INTO tags (repository, tag, digest, media_type, size, checked_at)
-       SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM manifests WHERE digest = ?3)
-       ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, media_type = excluded.media_type,
-         size = excluded.size, checked_at = excluded.checked_at`,
-    ),
-    deleteTag: prepare('DELETE FROM tags WHERE repository = ? AND tag = ?'),
-    listTags: prepare('SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?'),
-    selectRepository: prepare('SELECT id FROM repositories WHERE upstream = ? AND name = ?'),
-    insertRepository: prepare(
-      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
-    ),
-    listRepositories: prepare(
-      `SELECT upstream || '/' || name AS path FROM repositories r WHERE path > ?
-         AND EXISTS (SELECT 1 FROM holdings h WHERE h.repository = r.id) ORDER BY path LIMIT ?`,
-    ),
-    selectPublicAt: prepare('SELECT public_at FROM repositories WHERE id = ?'),
-    updatePublicAt: prepare('UPDATE repositories SET public_at = ? WHERE id = ?'),
-    selectHolding: prepare('SELECT proven_at FROM holdings WHERE repository = ? AND digest = ?'),
-    deleteHolding: prepare('DELETE FROM holdings WHERE repository = ? AND digest = ?'),
-    deleteTagsOf: prepare('DELETE FROM tags WHERE repository = ? AND digest = ?'),
-    upsertHolding: prepare(
-      `INSERT INTO holdings (repository, digest, proven_at)
-       SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM blobs WHERE digest = ?2)
-       ON CONFLICT (repository, digest) DO UPDATE SET proven_at = excluded.proven_at`,
-    ),
-    selectNamed: prepare(
-      `SELECT max(h.proven_at) AS at FROM links l JOIN holdings h ON h.digest = l.parent AND h.repository = ?
-       WHERE l.child = ? AND l.is_foreign = 0`,
-    ),
-    selectManifest: prepare('SELECT media_type FROM manifests WHERE digest = ?'),
-    upsertManifest: prepare(
-      'INSERT INTO manifests (digest, media_type) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING',
-    ),
-    upsertLink: prepare(
-      `INSERT INTO links (parent, position, child, role, size, is_foreign, platform) VALUES (?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT DO NOTHING`,
-    ),
-    upsertSubject: prepare(
-      'INSERT INTO subjects (digest, subject) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING',
-    ),
-    listReferrers: prepare(
-      `SELECT s.digest FROM subjects s JOIN holdings h ON h.digest = s.digest
-       WHERE s.subject = ? AND h.repository = ? AND s.digest > ? ORDER BY s.digest LIMIT ?`,
-    ),
-    listWithoutSubject: prepare(
-      `SELECT h.digest FROM holdings h JOIN manifests m ON m.digest = h.digest
-       WHERE h.repository = ? AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.digest = h.digest) LIMIT ?`,
-    ),
-    selectWithoutSubject: prepare(
-      `SELECT 1 FROM manifests WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM subjects WHERE digest = ?1)`,
-    ),
-    selectLinks: prepare(
-      `SELECT l.child, l.role, l.size, l.platform, l.is_foreign, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child
-       WHERE l.parent = ? ORDER BY l.position`,
-    ),
-    listImages: prepare(
-      `SELECT * FROM (
-         SELECT r.upstream, r.name, t.tag, t.digest, t.media_type, t.checked_at
-           FROM tags t JOIN repositories r ON r.id = t.repository
-         UNION ALL
-         SELECT r.upstream, r.name, '', h.digest, m.media_type, NULL
-           FROM holdings h JOIN manifests m ON m.digest = h.digest JOIN repositories r ON r.id = h.repository
-          WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository = h.repository AND t.digest = h.digest)
-            AND NOT EXISTS (SELECT 1 FROM links l JOIN holdings p ON p.digest = l.parent
-                             WHERE l.child = h.digest AND p.repository = h.repository)
-       ) WHERE (upstream, name, tag, digest) > (?, ?, ?, ?) ORDER BY upstream, name, tag, digest LIMIT ?`,
-    ),
-  };
-}

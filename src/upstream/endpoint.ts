@@ -1,9 +1,18 @@
 /** Owns one address of an upstream: single questions to it, and what their answers mean. */
-import { algorithmOf, type Digest, digestOf, parseDigest } from '../oci/digest.ts';
+import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
-import { bareType, MANIFEST_ACCEPT } from '../oci/media-types.ts';
+import { MANIFEST_ACCEPT } from '../oci/media-types.ts';
 import type { Repository } from '../oci/reference.ts';
 import type { AccountState } from './account.ts';
+import {
+  headOf,
+  isDocument,
+  isHeadOfManifest,
+  isHtml,
+  isPage,
+  MAX_HTML_BYTES,
+  type ManifestHead,
+} from './answers.ts';
 import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker.ts';
 import type { Asked, EndpointState } from './circuit.ts';
 import { UpstreamError } from './errors.ts';
@@ -12,14 +21,6 @@ import { contentSize, followRedirects, isRedirect } from './redirects.ts';
 import { askAsStranger, type StrangersWord } from './strangers.ts';
 import { withoutIdentity } from './tls.ts';
 import { type Answer, destroyBody, discardBody, type Lane, readSmall } from './transport.ts';
-
-export interface ManifestHead {
-  /** what upstream says, undefined where it does not or says nonsense */
-  digest: Digest | undefined;
-  mediaType: string | undefined;
-  /** bytes */
-  size: number | undefined;
-}
 
 export interface FetchedManifest extends ManifestHead {
   body: Buffer;
@@ -41,7 +42,6 @@ export interface Manner {
 }
 
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
-const MAX_HTML_BYTES = 1024 * 1024;
 
 /** Each method is one attempt: absence is undefined, all that is no clear yes or no is thrown as UpstreamError. */
 export class Endpoint {
@@ -278,40 +278,4 @@ export class Endpoint {
 /** Whether an address is asked as somebody: then not all that it gives is for everybody. */
 export function hasIdentity({ credentials, tls }: Pick<UpstreamOptions, 'credentials' | 'tls'>): boolean {
   return credentials.some(({ kind }) => kind !== 'anonymous') || tls.cert !== undefined;
-}
-
-/** By HEAD there are no bytes to tell: one that is believed has a manifest's type, or names its digest. */
-function isHeadOfManifest(answer: Answer): boolean {
-  const { digest, mediaType } = headOf(answer);
-  return digest !== undefined || (mediaType !== undefined && MANIFEST_ACCEPT.split(', ').includes(mediaType));
-}
-
-function isHtml(answer: Answer): boolean {
-  return bareType(answer.header('content-type') ?? '') === 'text/html';
-}
-
-/** What login pages and error pages are: all of it, and small. */
-function isPage(answer: Answer): boolean {
-  const size = answer.status === 200 ? contentSize(answer) : undefined;
-  return isHtml(answer) && size !== undefined && size <= MAX_HTML_BYTES;
-}
-
-/** What a login page in place of a list is not. */
-function isDocument(body: Buffer): boolean {
-  try {
-    const document: unknown = JSON.parse(body.toString('utf8'));
-    return typeof document === 'object' && document !== null;
-  } catch {
-    return false; // what is no JSON is no list
-  }
-}
-
-function headOf(answer: Answer): ManifestHead {
-  const digest = answer.header('docker-content-digest');
-  const type = answer.header('content-type');
-  return {
-    digest: digest === undefined ? undefined : parseDigest(digest.trim()),
-    mediaType: type === undefined ? undefined : bareType(type),
-    size: contentSize(answer),
-  };
 }

@@ -2,25 +2,20 @@
 import type { Digest } from '../oci/digest.ts';
 import { type Reference, type Repository, referenceText } from '../oci/reference.ts';
 import type { AccountState } from './account.ts';
+import type { ManifestHead } from './answers.ts';
 import type { UpstreamOptions } from './asker.ts';
 import { blobOpener, type OpenBlob, withoutValidator } from './blob-opener.ts';
 import type { Asked, EndpointState } from './circuit.ts';
 import { type Download, openDownload, type WantedBlob } from './download.ts';
-import {
-  Endpoint,
-  type FetchedManifest,
-  type FetchedPage,
-  hasIdentity,
-  type ManifestHead,
-  type Manner,
-} from './endpoint.ts';
+import { Endpoint, type FetchedManifest, type FetchedPage, hasIdentity, type Manner } from './endpoint.ts';
 import { UpstreamError } from './errors.ts';
 import { Failover } from './failover.ts';
 import { InFlight, untilRead } from './in-flight.ts';
 import { ANSWER_DEADLINE_MS, type Question, toQuestion } from './question.ts';
 import { withRetries } from './retry.ts';
 
-export type { FetchedManifest, FetchedPage, ManifestHead } from './endpoint.ts';
+export type { ManifestHead } from './answers.ts';
+export type { FetchedManifest, FetchedPage } from './endpoint.ts';
 
 export interface UpstreamSettings extends UpstreamOptions {
   /** nearer copies, asked in this order before the registry itself */
