@@ -25,7 +25,7 @@ export class World {
   readonly #faults: string[] = [];
   readonly #touched = new Set<Content>();
   #lives = 0;
-  #hasCrashed = false;
+  #mayFindFiles = false;
   #life: Life | undefined;
 
   /** @param base of all data directories; best in memory */
@@ -164,15 +164,19 @@ export class World {
   async #crash(): Promise<void> {
     const life = this.#current;
     this.#lives += 1;
-    this.#hasCrashed = true;
+    this.#mayFindFiles = true;
     await life.crash(this.#directoryOf(this.#lives));
     await this.#beginAnew();
   }
 
   async #restart(): Promise<void> {
     const life = this.#current;
+    const { ledger } = life.opened.store;
+    const isBusy = (): boolean => ledger.reservedBytes + ledger.deletingBytes > 0;
     this.#lives += 1;
+    const wasBusy = isBusy();
     await life.close();
+    this.#mayFindFiles ||= wasBusy || isBusy();
     copyDirectory(this.#directoryOf(this.#lives - 1), this.#directoryOf(this.#lives));
     await this.#beginAnew();
   }
@@ -232,8 +236,9 @@ export class World {
     if (!ledger) return;
     const { usedBytes, reservedBytes, deletingBytes } = ledger;
     // Not their sum: a fill that is just being moved into the store is counted twice for the time of an fsync. And not
-    // after a crash: serving does not wait until files are found that no row tells of.
-    if (!this.#hasCrashed && Math.max(usedBytes + deletingBytes, reservedBytes) > this.#maxBytes)
+    // after a crash, or an end in the middle of a commit or a removal: serving does not wait until files are found that
+    // no row tells of.
+    if (!this.#mayFindFiles && Math.max(usedBytes + deletingBytes, reservedBytes) > this.#maxBytes)
       this.#note(`over the budget: ${usedBytes} + ${reservedBytes} + ${deletingBytes}`);
     if (Math.min(usedBytes, reservedBytes, deletingBytes) < 0)
       this.#note(`less than nothing: ${usedBytes} + ${reservedBytes} + ${deletingBytes}`);
