@@ -30,8 +30,6 @@ export interface TokenServerOptions {
   isGenerous?: boolean;
   /** others who may */
   logins?: { username: string; password: string }[];
-  /** whether who shows nothing may have tokens although there are logins */
-  letsStrangersIn?: boolean;
   refreshToken?: string;
   tls?: TlsOptions;
 }
@@ -47,7 +45,6 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     }),
   );
   const isOpen = logins.size === 0;
-  if (isOpen || options.letsStrangersIn) logins.set('', 'anonymous');
   const plain = (asked: Asked): Answer => {
     const { method, headers, query, form } = asked;
     if (headers.authorization !== undefined) shown.push(headers.authorization);
@@ -69,7 +66,7 @@ export async function startTokenServer(t: Test, options: TokenServerOptions = {}
     const token = `secret-token-${issued.length}-${server.host.replace(/\D/g, '')}`;
     issued.push(token);
     holders.set(token, logins.get(headers.authorization ?? '') ?? 'anonymous');
-    valid.set(token, isStranger && !isForAll && !options.letsStrangersIn ? '' : scope);
+    valid.set(token, isStranger && !isForAll ? '' : scope);
     const answer: Record<string, unknown> = Object.fromEntries(self.fields.map((name) => [name, token]));
     if (self.lifeS !== undefined) answer.expires_in = self.lifeS;
     return {
