@@ -6,6 +6,7 @@ import { type Ask, Asker, type UpstreamOptions, unexpectedStatus } from './asker
 import { type Answered, type Asked, Circuit, type EndpointState, type Probe } from './circuit.ts';
 import { type FailureReason, transportFailure, type UpstreamError } from './errors.ts';
 import { offlineFailure } from './offline-switch.ts';
+import { isNamed } from './realm.ts';
 import { type Answer, discardBody, type Transport } from './transport.ts';
 
 /** A client that can wait gives a probe this long to find the endpoint back, before it is told that it is away. */
@@ -70,8 +71,7 @@ export class Guard {
   failed(asked: Asked, error: UpstreamError): void {
     const { url, realms } = this.#options;
     const isEndpoint = error.host === url.host;
-    const isTokenServer = realms.includes(error.host) || realms.includes(error.host.replace(/:\d+$/, ''));
-    if (!isEndpoint && !isTokenServer) return; // a CDN that is away says nothing about manifests
+    if (!isEndpoint && !isNamed(error.host, realms)) return; // a CDN that is away says nothing about manifests
     this.#watching(() => this.#circuit.failed(asked, error, isEndpoint));
     this.probeIfDue();
   }

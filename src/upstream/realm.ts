@@ -15,7 +15,13 @@ export function trustedRealm(realm: string, upstream: URL, trusted: readonly str
   if (url.username || url.password) return undefined;
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && upstream.protocol === 'http:'))
     return undefined;
-  const isTrusted =
-    url.host === upstream.host || trusted.includes(url.hostname) || trusted.includes(url.host);
-  return isTrusted ? url : undefined;
+  return url.host === upstream.host || isNamed(url.host, trusted) ? url : undefined;
+}
+
+/**
+ * @param host with its port, where that is not the scheme's own
+ * @param names `host` (any port) or `host:port`
+ */
+export function isNamed(host: string, names: readonly string[]): boolean {
+  return names.includes(host) || names.includes(host.replace(/:\d+$/, ''));
 }
