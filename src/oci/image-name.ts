@@ -1,6 +1,6 @@
 /** Owns the names that clients give images: `alpine`, `docker.io/library/alpine:3.20`, `ghcr.io/o/a@sha256:…`. Pure. */
 import { parseDigest } from './digest.ts';
-import { parseRepository, parseTag, type Reference, type Repository } from './reference.ts';
+import { parseRepository, parseTag, type Reference, type Repository, referenceText } from './reference.ts';
 
 export interface ImageName {
   /** the registry, lower case; undefined where the name has none */
@@ -10,7 +10,18 @@ export interface ImageName {
   reference: Reference;
 }
 
+/** An image as it is named in full. */
+export interface FullImageName {
+  /** the registry, as clients name it */
+  host: string;
+  repository: Repository;
+  reference: Reference;
+}
+
 const DEFAULT_TAG = 'latest';
+const DOCKER_HUB = 'docker.io';
+/** Names that Docker itself takes for the Hub's. */
+const HUB_HOSTS: ReadonlySet<string> = new Set([DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io']);
 /** A name, an IPv4 address, or an IPv6 address in brackets; with a port or without. */
 const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d+)?$/;
 
@@ -30,6 +41,24 @@ export function parseImageName(text: string): ImageName | undefined {
   const reference = hash === undefined ? tagReference(tag) : digestReference(hash);
   if (host !== undefined && !HOST.test(host)) return undefined;
   return repository && reference && parseTag(tag) && { host, repository, reference };
+}
+
+/**
+ * Reads a name and completes it as Docker does: `alpine` is `docker.io/library/alpine:latest`.
+ * @returns undefined where the text is no name of an image
+ */
+export function parseFullName(text: string): FullImageName | undefined {
+  const name = parseImageName(text);
+  if (!name) return undefined;
+  const { host = DOCKER_HUB, repository, reference } = name;
+  if (!HUB_HOSTS.has(host)) return { host, repository, reference };
+  const path = repository.includes('/') ? repository : parseRepository(`library/${repository}`);
+  return path && { host: DOCKER_HUB, repository: path, reference };
+}
+
+/** @returns `docker.io/library/alpine:latest`, `ghcr.io/owner/app@sha256:…` */
+export function fullNameText({ host, repository, reference }: FullImageName): string {
+  return `${host}/${repository}${reference.kind === 'tag' ? ':' : '@'}${referenceText(reference)}`;
 }
 
 function tagReference(text: string): Reference | undefined {

@@ -8,12 +8,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from './media-types.ts';
-
-export interface Platform {
-  os: string;
-  architecture: string;
-  variant?: string;
-}
+import type { Platform } from './platform.ts';
 
 /** What a manifest names: image-spec, "Content Descriptors". */
 export interface Descriptor {

@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
-import type { Descriptor, Manifest, Platform } from '../../src/oci/manifest.ts';
+import type { Descriptor, Manifest } from '../../src/oci/manifest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts';
+import type { Platform } from '../../src/oci/platform.ts';
 import type { Repository, Tag } from '../../src/oci/reference.ts';
 import { Catalog } from '../../src/store/catalog.ts';
 import { openCatalogFile } from '../../src/store/catalog-schema.ts';
