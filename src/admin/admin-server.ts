@@ -2,12 +2,12 @@
 import { createServer, type Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
+import { RefusedError } from '../refused-error.ts';
 import type { Misses } from '../store/misses.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import type { OfflineSwitch } from '../upstream/offline-switch.ts';
 import { type AdminRoutes, answerByRoute, json, lines, text } from './answers.ts';
 import { listMisses } from './misses.ts';
-import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */

@@ -2,10 +2,10 @@
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { RefusedError } from '../refused-error.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
 import type { MissStatus } from './misses.ts';
-import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
@@ -18,6 +18,19 @@ export interface Control {
   misses(): AsyncIterable<MissStatus>;
   /** Empties that list. @returns how many lines it had */
   clearMisses(): Promise<number>;
+  /** Fetches images before anyone asks for them; ends with a report. @throws RefusedError when it is read */
+  prewarm(request: PrewarmRequest): AsyncIterable<PrewarmEvent>;
+  pins(): AsyncIterable<PinStatus>;
+  /** @throws RefusedError; nothing is pinned then */
+  pin(request: PinRequest): Promise<PinReport>;
+  /** @throws RefusedError; nothing is unpinned then */
+  unpin(references: readonly string[]): Promise<UnpinReport>;
+  /** @throws RefusedError; nothing is removed then */
+  remove(request: RemoveRequest): Promise<RemoveReport>;
+  /** @throws RefusedError */
+  export(request: ExportRequest): Promise<{ plan: ExportPlan; bundle: AsyncIterable<Buffer> }>;
+  /** @param archive read to its end; names appear only after that. @throws RefusedError when it is read */
+  import(request: ImportRequest, archive: AsyncIterable<Buffer>): AsyncIterable<ImportEvent>;
   close(): Promise<void>;
 }
 

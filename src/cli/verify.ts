@@ -1,8 +1,8 @@
 /** `hubcap verify`: whether what is in the store is what it should be. */
 import type { Argv, CommandModule } from 'yargs';
-import { RefusedError } from '../admin/refused-error.ts';
 import { formatBytes } from '../config/units.ts';
 import { parseImageName } from '../oci/image-name.ts';
+import { RefusedError } from '../refused-error.ts';
 import type { StoreFinding } from '../store/findings.ts';
 import type { VerifyEvent, VerifyReport } from '../store/verify.ts';
 import { withControl } from './control.ts';

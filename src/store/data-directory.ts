@@ -12,6 +12,7 @@ import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import { Misses } from './misses.ts';
 import type { Partial } from './partials.ts';
+import { Pins } from './pins.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
@@ -39,6 +40,7 @@ export interface DataDirectory {
   store: DiskStore;
   fills: Fills;
   misses: Misses;
+  pins: Pins;
   /** partial files of an earlier process that are worth going on with */
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
@@ -79,11 +81,13 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       observer.storageFailed(new StorageError('writing the catalog', error)),
     );
     const misses = new Misses({ database, catalog });
+    const pins = new Pins({ database, index, maxBytes: () => store.ledger.maxBytes, now });
     return {
       layout,
       index,
       catalog,
       misses,
+      pins,
       store,
       fills: new Fills({ store, layout, observer, now }),
       partials,

@@ -72,6 +72,7 @@ export class DiskStore {
       freeBytes: () => this.freeBytes(),
       evict: (bytes, reason) => this.#evict(bytes, reason),
       comingBytes: () => this.#files.orphanedBytes,
+      pinnedBytes: () => index.pinnedBytes,
     });
     this.partials = new Partials(layout, this.ledger, now);
     this.aside = new Aside(layout, this.ledger, now);
@@ -116,6 +117,11 @@ export class DiskStore {
     }
     await this.#setAside(digest, ino);
     return undefined;
+  }
+
+  /** @returns whether content is stored, once what is being done to it is done */
+  async isStored(digest: Digest): Promise<boolean> {
+    return await this.#turns.run(digest, async () => this.sizeOf(digest) !== undefined);
   }
 
   /** Notes a use of content that was served from memory. */
@@ -201,6 +207,9 @@ export class DiskStore {
       this.#halfRemoved.delete(digest);
       return 0;
     }
+    // It may have been pinned after it was chosen.
+    if (isEviction(reason) && !this.#halfRemoved.has(digest) && this.#options.index.isPinned(digest))
+      return 0;
     const clear = async (): Promise<void> => {
       await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
       this.#halfRemoved.set(digest, reason);
@@ -314,6 +323,10 @@ export class DiskStore {
     this.#options.observer.storageFailed(failure);
     return failure;
   }
+}
+
+function isEviction(reason: RemovalReason): boolean {
+  return reason === 'budget' || reason === 'minFree';
 }
 
 function ignoreMissing(error: unknown): void {
