@@ -8,6 +8,8 @@ import {
   parsePlatform,
   platformText,
 } from '../oci/platform.ts';
+import { parseTag } from '../oci/reference.ts';
+import { cosignTags } from '../oci/referrer.ts';
 import type { Catalog, LinkRow, RepositoryName } from '../store/catalog.ts';
 import type { ArchivedContent } from './archive-content.ts';
 
@@ -72,7 +74,8 @@ export function withReferrers(
   const gathered = new Gathering(sources, closure);
   const referrers = new Set<Digest>();
   const visit = (subject: Digest, depth: number): void => {
-    for (const referrer of sources.catalog.referrers(repository, subject, '', MAX_REFERRERS)) {
+    const named = sources.catalog.referrers(repository, subject, '', MAX_REFERRERS);
+    for (const referrer of [...named, ...signaturesOf(subject, repository, sources)]) {
       if (referrers.has(referrer)) continue;
       referrers.add(referrer);
       gathered.add(referrer, sources.sizeOf(referrer) ?? 0, 'manifest');
@@ -87,6 +90,14 @@ export function withReferrers(
     unknown: gathered.unknown,
     referrers: [...referrers].sort(),
   };
+}
+
+/** What cosign has put beside the image, under tags of its own. */
+function signaturesOf(subject: Digest, repository: RepositoryName, { catalog }: ClosureSources): Digest[] {
+  return cosignTags(subject).flatMap((text) => {
+    const tag = parseTag(text);
+    return (tag && catalog.tag(repository, tag)?.digest) ?? [];
+  });
 }
 
 /** @returns the platforms of an index of which all is stored, as it writes them */

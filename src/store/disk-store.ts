@@ -155,6 +155,17 @@ export class DiskStore {
   }
 
   /**
+   * Moves a file that was written, synced and proven into the store.
+   * @param settle called when the store counts it: what was reserved for it is free
+   * @throws StorageError
+   */
+  async adopt(digest: Digest, path: string, size: number, settle: () => void): Promise<void> {
+    await this.#place(digest, size, (target) => rename(path, target), settle).catch((error: unknown) => {
+      throw error instanceof StoreClosingError ? error : this.#failed('storing content', error);
+    });
+  }
+
+  /**
    * Moves the finished file of a fill into the store: file, directory, then catalog.
    * @param settle called when the store counts it: what was reserved for it is free
    * @throws StorageError

@@ -43,8 +43,11 @@ export class PinBudgetError extends Error {
 
 /** Held by a run until it ends: by then what it holds is pinned, or not wanted. */
 export interface Hold {
-  /** @throws PinBudgetError, StorageError; nothing is held then that was not before */
-  add(contents: readonly StoredContent[]): void;
+  /**
+   * @param isStored whether all of it is here: then it needs no room
+   * @throws PinBudgetError, StorageError; nothing is held then that was not before
+   */
+  add(contents: readonly StoredContent[], isStored?: boolean): void;
   release(): void;
 }
 
@@ -84,11 +87,14 @@ export class Pins {
   hold(): Hold {
     const id = -++this.#holds;
     return {
-      add: (contents) => this.#change(() => this.#take(id, HELD, contents)),
+      add: (contents, isStored = false) => {
+        if (!isStored) this.check(contents);
+        this.#change(() => this.#take(id, HELD, contents), 'NORMAL');
+      },
       release: () => {
         const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
-        if (held.length > 0)
-          this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)));
+        if (held.length === 0) return;
+        this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
       },
     };
   }
@@ -100,6 +106,7 @@ export class Pins {
    */
   set(wish: PinWish, root: Digest, contents: readonly StoredContent[]): void {
     const { repository, reference, origin, withReferrers } = wish;
+    this.check(contents);
     this.#change(() => {
       const before = this.#find(repository, reference, origin);
       const platforms = before?.digest === root ? union(before.platforms, wish.platforms) : wish.platforms;
@@ -180,7 +187,6 @@ export class Pins {
 
   /** In a transaction. */
   #take(pin: number, root: string, contents: readonly StoredContent[]): void {
-    this.check(contents);
     this.#bytes += this.#more(contents);
     for (const { digest, size } of contents) {
       this.#statements.insertPinned.run(pin, root, digest, size);
@@ -208,11 +214,11 @@ export class Pins {
     return more;
   }
 
-  /** What was acknowledged survives power loss too: this transaction alone waits for the disk. */
-  #change(work: () => void): void {
+  /** @param durability of what is acknowledged: it survives power loss too */
+  #change(work: () => void, durability: 'FULL' | 'NORMAL' = 'FULL'): void {
     const { database, index } = this.#options;
     const bytes = this.#bytes;
-    database.exec('PRAGMA synchronous = FULL; BEGIN');
+    database.exec(`PRAGMA synchronous = ${durability}; BEGIN`);
     try {
       work();
       database.exec('COMMIT');

@@ -1,0 +1,173 @@
+/** Owns the fetching of one image of a list: manifests, then content, then its pin. */
+
+import { repositoryOf } from '../mirror/place.ts';
+import type { Digest } from '../oci/digest.ts';
+import { isIndexType } from '../oci/media-types.ts';
+import { platformText } from '../oci/platform.ts';
+import type { Reference } from '../oci/reference.ts';
+import type { Hold } from '../store/pins.ts';
+import type { ArchivedContent } from './archive-content.ts';
+import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
+import type { PrewarmEvent, PrewarmedImage, PrewarmItem, PrewarmRequest } from './commands.ts';
+import { fetchContents } from './content-fetch.ts';
+import { type AirgapParts, choiceOf, closureSources, type NamedPlace, placeOf } from './parts.ts';
+import { patiently } from './patience.ts';
+import { explainBudget, pinClosure } from './pinning.ts';
+import { fetchReferrers } from './referrer-fetch.ts';
+import type { RunningImage, Tally } from './tally.ts';
+
+export interface FetchContext {
+  request: PrewarmRequest;
+  /** for what is pinned: empty for a person, else the list of a schedule */
+  origin: string;
+  parts: AirgapParts;
+  tally: Tally;
+  tell: (event: PrewarmEvent) => void;
+  signal: AbortSignal;
+}
+
+/** An image while it is fetched. */
+export interface ImageInWork extends FetchContext {
+  place: NamedPlace;
+  /** manifests that were fetched for it */
+  pulled: Set<Digest>;
+}
+
+/** @throws Error with what is wrong and what to do; what was fetched is kept */
+export async function fetchImage(item: PrewarmItem, context: FetchContext): Promise<PrewarmedImage> {
+  const { request, parts } = context;
+  const place = placeOf(item.reference, parts.upstreams);
+  const work: ImageInWork = { ...context, place, pulled: new Set() };
+  const hold = parts.pins.hold();
+  try {
+    const { digest, closure } = await fetchManifests(item, work);
+    if (request.isDryRun) return describe(work, digest, closure);
+    await fetchContent(work, closure, hold);
+    if (request.isPinning) {
+      const platforms = item.platforms ?? request.platforms;
+      pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
+    }
+    await noteWhoIsServed(work);
+    refuseLacking(work, closure);
+    return describe(work, digest, closure);
+  } finally {
+    hold.release();
+  }
+}
+
+async function fetchManifests(
+  { platforms }: PrewarmItem,
+  work: ImageInWork,
+): Promise<{ digest: Digest; closure: Closure }> {
+  const { request, parts, place } = work;
+  const choice = choiceOf(platforms ?? request.platforms);
+  const sources = closureSources(parts);
+  const { digest, mediaType } = await obtain(work, place.name.reference);
+  const [first] = isIndexType(mediaType) ? [chosenClosure(digest, choice, sources)] : [];
+  if (first && first.manifests.length === 0) refuseLacking(work, first);
+  for (const manifest of first?.manifests ?? []) await obtain(work, { kind: 'digest', digest: manifest });
+  for (
+    let closure = chosenClosure(digest, choice, sources);
+    ;
+    closure = chosenClosure(digest, choice, sources)
+  ) {
+    // An index may name further indexes; each round brings a level, and there are few.
+    if (closure.unknown.length === 0) {
+      if (!request.withReferrers) return { digest, closure };
+      await fetchReferrers(work, closure, digest);
+      return { digest, closure: withReferrers(closure, digest, repositoryOf(place), sources) };
+    }
+    for (const manifest of closure.unknown) await obtain(work, { kind: 'digest', digest: manifest });
+  }
+}
+
+/** Brings a manifest into the store. @throws Error where it is not there, or not kept */
+export async function obtain(
+  work: ImageInWork,
+  reference: Reference,
+): Promise<{ digest: Digest; mediaType: string }> {
+  const { parts, place, tally, pulled } = work;
+  const known = reference.kind === 'digest' ? parts.store.sizeOf(reference.digest) : undefined;
+  const { manifest, outcome, isStored, doubt } = await patiently(work, () =>
+    parts.manifests.obtain(place, reference),
+  );
+  const { digest, mediaType, body } = manifest;
+  const isNew = outcome === 'miss' || outcome === 'bypass';
+  if (isNew) {
+    pulled.add(digest);
+    tally.pulled();
+  }
+  if (!isStored)
+    throw new Error(`${place.text}: the store has no room for its manifest: give it more (storage.maxSize)`);
+  if (doubt && !parts.isOffline()) {
+    const what =
+      doubt === 'kept'
+        ? 'the registry has deleted it; what is here is kept'
+        : 'the registry could not say whether it is still what is here';
+    throw new Error(`${place.text}: ${what}`);
+  }
+  tally.meet({ digest, size: body.length }, known !== undefined || !isNew);
+  tally.came(digest);
+  return { digest, mediaType };
+}
+
+async function fetchContent(work: ImageInWork, closure: Closure, hold: Hold): Promise<void> {
+  const { request, parts, tally, place } = work;
+  const { contents } = closure;
+  for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
+  if (request.isPinning) explainBudget(parts, () => hold.add(contents));
+  const running: RunningImage = { reference: place.text, contents };
+  tally.begin(running);
+  try {
+    await fetchContents(work, contents);
+  } finally {
+    tally.end(running);
+  }
+}
+
+/** A platform that an index does not have is a failure, after all else of it was fetched. */
+function refuseLacking({ place, parts }: ImageInWork, { lacking, contents: [root] }: Closure): void {
+  if (lacking.length === 0 || !root) return;
+  const has = chosenClosure(root.digest, 'all', closureSources(parts)).platforms;
+  throw new Error(
+    `${place.text} has no ${lacking.map(platformText).join(', ')}${has.length > 0 ? `: it has ${has.join(', ')}` : ''}`,
+  );
+}
+
+/** What was fetched with hubcap's credentials may be for nobody who comes through the mirror: better said now. */
+async function noteWhoIsServed({ parts, place, tell }: ImageInWork): Promise<void> {
+  const { reference } = place.name;
+  const text = reference.kind === 'tag' ? reference.tag : reference.digest;
+  try {
+    await parts.visibility.check(place, { kind: 'manifest', path: `manifests/${text}` });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    tell({
+      kind: 'note',
+      reference: place.text,
+      message: `it is here, and clients are refused it: ${message}`,
+    });
+  }
+}
+
+function describe(
+  { place, pulled, tally, request }: ImageInWork,
+  digest: Digest,
+  closure: Closure,
+): PrewarmedImage {
+  const bytesOf = (contents: readonly ArchivedContent[]): number =>
+    contents.reduce((sum, { size }) => sum + size, 0);
+  const here = closure.contents.filter((content) => tally.wasHere(content.digest) ?? true);
+  const bytes = bytesOf(closure.contents);
+  return {
+    reference: place.text,
+    digest,
+    platforms: closure.platforms,
+    bytes,
+    hereBytes: bytesOf(here),
+    fetchedBytes: bytes - bytesOf(here),
+    pulls: pulled.size,
+    referrers: closure.referrers.length,
+    isPinned: request.isPinning && !request.isDryRun,
+  };
+}
