@@ -1,4 +1,4 @@
-/** Owns the `manifest.json` that bundles have for `docker load`: of each image one platform, under Docker's own names. */
+/** Owns the `manifest.json` that bundles have for `docker load`: of each image one platform. */
 import type { Digest } from '../../oci/digest.ts';
 import { type FullImageName, fullNameText } from '../../oci/image-name.ts';
 import {
@@ -35,7 +35,7 @@ export async function dockerManifest(
     // Two names of one image are one entry with two tags, as `docker save` writes it.
     const entry = byConfig.get(described.Config) ?? described;
     byConfig.set(described.Config, entry);
-    const tag = image.name && familiarTag(image.name);
+    const tag = image.name && repoTag(image.name);
     if (tag !== undefined) entry.RepoTags = [...(entry.RepoTags ?? []), tag];
   }
   return [...byConfig.values()];
@@ -89,8 +89,11 @@ const IMAGE_CONFIGS: ReadonlySet<string> = new Set([
   'application/vnd.docker.container.image.v1+json',
 ]);
 
-/** @returns the name as Docker writes it; undefined for one by digest, which `docker load` refuses */
-function familiarTag(name: FullImageName): string | undefined {
-  if (name.reference.kind !== 'tag') return undefined;
-  return fullNameText(name).replace(/^docker\.io\/(?:library\/)?/, '');
+/**
+ * The name in full, which Docker shortens by itself: of `alpine:3.20` podman 4.3 makes `localhost/alpine:3.20`, and it reads
+ * this document wherever a bundle has more than one image ("more than one image in oci").
+ * @returns undefined for a name by digest, which `docker load` refuses as a tag
+ */
+function repoTag(name: FullImageName): string | undefined {
+  return name.reference.kind === 'tag' ? fullNameText(name) : undefined;
 }

@@ -16,8 +16,12 @@ export class MemoryContent implements ContentSink, ContentSource {
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     const content = await collect(body);
-    const found = digestOfHash(digest.startsWith('sha512') ? 'sha512' : 'sha256', hashFor(digest).update(content));
-    if (found !== digest || content.length !== size) throw new DigestMismatchError(digest, found, content.length);
+    const found = digestOfHash(
+      digest.startsWith('sha512') ? 'sha512' : 'sha256',
+      hashFor(digest).update(content),
+    );
+    if (found !== digest || content.length !== size)
+      throw new DigestMismatchError(digest, found, content.length);
     this.received.push(digest);
     this.kept.set(digest, content);
   }

@@ -58,7 +58,11 @@ export function addManifest(
   const manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
-    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: config.digest, size: config.size },
+    config: {
+      mediaType: 'application/vnd.oci.image.config.v1+json',
+      digest: config.digest,
+      size: config.size,
+    },
     layers: blobs.map(({ digest, size }) => ({
       mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
       digest,
@@ -93,7 +97,11 @@ export function singleImage(
 export function indexImage(
   content: MemoryContent,
   name: string | undefined,
-  { layers, architectures, carried }: { layers: readonly string[]; architectures: readonly string[]; carried: readonly string[] },
+  {
+    layers,
+    architectures,
+    carried,
+  }: { layers: readonly string[]; architectures: readonly string[]; carried: readonly string[] },
 ): ArchivedImage {
   const before = new Set(content.kept.keys());
   const manifests = architectures.map((architecture) => addManifest(content, { layers, architecture }));
