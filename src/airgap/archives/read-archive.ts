@@ -101,8 +101,9 @@ class EntryBody implements AsyncIterable<Buffer> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, void> {
-    while (this.#left > 0) {
+    for (;;) {
       if (this.#isOver) throw new Error('the archive has been read on: this entry is over');
+      if (this.#left === 0) return;
       const chunk = await this.#bytes.next(this.#left);
       if (!chunk) throw cutOff(this.#path);
       this.#left -= chunk.length;
