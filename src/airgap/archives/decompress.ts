@@ -1,0 +1,166 @@
+/** Owns the unpacking of archives: plain, gzip (RFC 1952) or Zstandard (RFC 8878), told apart by their first bytes. */
+import { once } from 'node:events';
+import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import { ArchiveError } from './archive-error.ts';
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+/** As many bytes as tell what a stream is. */
+export const MAGIC_BYTES = 4;
+const CHUNK_BYTES = 256 * 1024;
+
+/** @param start the first bytes of a stream, `MAGIC_BYTES` where it has that many */
+export function compressionOf(start: Uint8Array): Compression {
+  if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip';
+  const isZstd = start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd;
+  return isZstd ? 'zstd' : 'none';
+}
+
+/**
+ * Unpacks a stream that is compressed and passes on one that is not. Several members or frames in a row are one stream.
+ * @throws ArchiveError where it is damaged, cut off, or followed by anything but zeros
+ */
+export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const chunks = input[Symbol.asyncIterator]();
+  try {
+    const start = await readStart(chunks);
+    const compression = compressionOf(start);
+    if (compression !== 'none') {
+      const engine = compression === 'gzip' ? createGunzip : createZstdDecompress;
+      yield* unpack(start, chunks, engine({ chunkSize: CHUNK_BYTES }), compression);
+      return;
+    }
+    if (start.length > 0) yield start;
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+async function readStart(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
+  let start: Buffer = Buffer.alloc(0);
+  while (start.length < MAGIC_BYTES) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    start = start.length === 0 ? value : Buffer.concat([start, value]);
+  }
+  return start;
+}
+
+async function* unpack(
+  start: Buffer,
+  chunks: AsyncIterator<Buffer>,
+  engine: Gunzip | ZstdDecompress,
+  compression: Compression,
+): AsyncGenerator<Buffer> {
+  const feed = new Feed(engine, chunks);
+  const feeding = feed.run(start);
+  try {
+    yield* engine;
+  } catch (cause) {
+    if (feed.failure !== undefined) throw feed.failure;
+    throw new ArchiveError(
+      `the ${compression} data is damaged or was cut off; copy the archive anew`,
+      undefined,
+      cause,
+    );
+  } finally {
+    engine.destroy();
+  }
+  await feeding;
+  await feed.expectZeros();
+}
+
+/**
+ * Gives an engine its input. The engine ends at the last member that it knows, and says nothing about what follows: what it
+ * did not read is kept, to be looked at.
+ */
+class Feed {
+  /** what reading the input threw */
+  failure: unknown;
+  readonly #engine: Gunzip | ZstdDecompress;
+  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #over: Promise<unknown>;
+  #isOver = false;
+  /** given and perhaps not read: at most what the engine queues, and one chunk more */
+  #unread: Buffer[] = [];
+  #given = 0;
+
+  constructor(engine: Gunzip | ZstdDecompress, chunks: AsyncIterator<Buffer>) {
+    this.#engine = engine;
+    this.#chunks = chunks;
+    this.#over = new Promise((resolve) => {
+      for (const event of ['end', 'error', 'close']) engine.once(event, resolve);
+    }).then(() => {
+      this.#isOver = true;
+    });
+  }
+
+  async run(start: Buffer): Promise<void> {
+    try {
+      for (let chunk: Buffer | undefined = start; chunk; chunk = await this.#next()) {
+        this.#keep(chunk);
+        if (this.#isOver) return;
+        if (!this.#engine.write(chunk)) await Promise.race([once(this.#engine, 'drain'), this.#over]);
+        if (this.#isOver) return;
+      }
+      this.#engine.end();
+    } catch (error) {
+      this.failure = error;
+      this.#engine.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** @throws ArchiveError where anything but zeros follows what was unpacked */
+  async expectZeros(): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.#forgetRead();
+    const queued = this.#unread.reduce((sum, { length }) => sum + length, 0);
+    const read = this.#engine.bytesWritten - (this.#given - queued);
+    expectZeros(Buffer.concat(this.#unread).subarray(read));
+    for (let chunk = await this.#next(); chunk; chunk = await this.#next()) expectZeros(chunk);
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    const { done, value } = await this.#chunks.next();
+    return done ? undefined : value;
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#forgetRead();
+    this.#unread.push(chunk);
+    this.#given += chunk.length;
+  }
+
+  #forgetRead(): void {
+    let queued = this.#unread.reduce((sum, { length }) => sum + length, 0);
+    while (this.#unread.length > 0) {
+      const first = this.#unread[0]?.length ?? 0;
+      if (this.#engine.bytesWritten < this.#given - queued + first) return;
+      queued -= first;
+      this.#unread.shift();
+    }
+  }
+}
+
+/** @throws ArchiveError */
+export function expectZeros(bytes: Buffer): void {
+  if (!isZero(bytes))
+    throw new ArchiveError(
+      'something follows after the end of the archive; it is damaged, or not one archive',
+    );
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+export function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
+  }
+  return true;
+}

@@ -1,0 +1,111 @@
+/** Owns the writing of bundles: one tar that is an OCI image layout, and has what `docker load` reads beside it. */
+import { algorithmOf, type Digest } from '../../oci/digest.ts';
+import { OCI_INDEX } from '../../oci/media-types.ts';
+import type { ArchivedContent, ArchivedImage, ContentSource } from '../archive-content.ts';
+import { blobPath } from './blob-path.ts';
+import {
+  BUNDLE_INDEX,
+  type BundleIndex,
+  bundleIndexOf,
+  distinctContents,
+  encodeBundleIndex,
+  sortImages,
+} from './bundle-index.ts';
+import { dockerManifest } from './docker-names.ts';
+import { MAX_DOCUMENT_BYTES } from './json-document.ts';
+import { indexDescriptor } from './layout-names.ts';
+import { directoryHead, END_MARK, fileHead, padding, storedBytes } from './tar-blocks.ts';
+
+/** A bundle before it is written. */
+export interface BundlePlan {
+  index: BundleIndex;
+  /** what stands before the blobs, in order */
+  documents: readonly { path: string; body: Buffer }[];
+  /** what is carried, in order */
+  contents: readonly ArchivedContent[];
+  /** exact bytes of the file */
+  size: number;
+}
+
+/**
+ * Decides what a bundle will be. The same images and content give the same bytes, in whatever order they are named.
+ * @param since digests that earlier bundles carried: they are left out, and noted as required
+ * @param source is asked for manifests alone
+ * @throws Error where one name stands for two images, or there are too many for one bundle; what `source` throws
+ */
+export async function planBundle(
+  images: readonly ArchivedImage[],
+  since: ReadonlySet<Digest>,
+  source: ContentSource,
+): Promise<BundlePlan> {
+  const sorted = sortImages(images);
+  const index = bundleIndexOf(sorted, since);
+  const contents = distinctContents(sorted).filter(({ digest }) => !since.has(digest));
+  const layoutIndex = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: sorted.map(indexDescriptor) };
+  const documents = [
+    // First, so that an import can refuse what it cannot take before it has read it.
+    { path: BUNDLE_INDEX, body: encodeBundleIndex(index) },
+    { path: 'oci-layout', body: encode({ imageLayoutVersion: '1.0.0' }) },
+    { path: 'index.json', body: encode(layoutIndex) },
+    { path: 'manifest.json', body: encode(await dockerManifest(sorted, source)) },
+  ];
+  for (const { path, body } of documents)
+    if (body.length > MAX_DOCUMENT_BYTES)
+      throw new Error(
+        `${sorted.length} images are too many for one bundle: ${path} would have ${body.length} bytes; export them in parts`,
+      );
+  return { index, documents, contents, size: sizeOf(documents, contents) };
+}
+
+/**
+ * Writes a bundle; memory holds a chunk of it.
+ * @throws what `source` throws; Error where content is not of the size that it should have
+ */
+export async function* writeBundle(
+  { documents, contents }: Pick<BundlePlan, 'documents' | 'contents'>,
+  source: ContentSource,
+): AsyncGenerator<Buffer, void, void> {
+  for (const { path, body } of documents) {
+    yield fileHead(path, body.length);
+    yield body;
+    yield padding(body.length);
+  }
+  yield* directoriesOf(contents).map(directoryHead);
+  for (const { digest, size } of contents) {
+    yield fileHead(blobPath(digest), size);
+    yield* measured(digest, size, source.open(digest));
+    yield padding(size);
+  }
+  yield END_MARK;
+}
+
+async function* measured(digest: Digest, size: number, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let given = 0;
+  for await (const chunk of body) {
+    given += chunk.length;
+    if (given > size) break;
+    yield chunk;
+  }
+  // An archive that goes on would name everything after it wrong.
+  if (given !== size) throw new Error(`${digest} has not the ${size} bytes that it should have`);
+}
+
+function directoriesOf(contents: readonly ArchivedContent[]): string[] {
+  const algorithms = new Set(contents.map(({ digest }) => algorithmOf(digest)));
+  // A layout has the directory even where it is empty, as in a bundle that brings nothing new.
+  return ['blobs', ...[...algorithms.add('sha256')].sort().map((algorithm) => `blobs/${algorithm}`)];
+}
+
+function sizeOf(documents: BundlePlan['documents'], contents: readonly ArchivedContent[]): number {
+  const documentBytes = documents.map(({ path, body }) => storedBytes(path, body.length));
+  const contentBytes = contents.map(({ digest, size }) => storedBytes(blobPath(digest), size));
+  const directoryBytes = directoriesOf(contents).map((path) => directoryHead(path).length);
+  return [...documentBytes, ...directoryBytes, ...contentBytes].reduce(
+    (sum, bytes) => sum + bytes,
+    END_MARK.length,
+  );
+}
+
+function encode(document: unknown): Buffer {
+  return Buffer.from(JSON.stringify(document));
+}
