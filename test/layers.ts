@@ -30,6 +30,7 @@ const ROOT = new Set([
   'daemon.ts',
   'listeners.ts',
   'local-control.ts',
+  'mirror-assembly.ts',
   'observers.ts',
   'reload.ts',
   'upstreams.ts',

@@ -1,14 +1,14 @@
 /** Owns what a dry run says in the end: whether limits and room would do for the whole list. */
 
 import { sizeOnDisk } from '../store/ledger.ts';
-import type { PrewarmForecast, PrewarmRequest } from './commands.ts';
+import type { PrewarmForecast } from './commands.ts';
 import type { AirgapParts } from './parts.ts';
 import type { Tally } from './tally.ts';
 
+/** @param tally of the dry run */
 export function forecastOf(
-  request: PrewarmRequest,
   tally: Tally,
-  { pins, store }: AirgapParts,
+  { pins, store }: Pick<AirgapParts, 'pins' | 'store'>,
 ): PrewarmForecast {
   const { pullsLeft, missingPulls, unknownImages } = tally;
   let neededBytes = 0;

@@ -115,7 +115,7 @@ async function fetchContent(work: ImageInWork, closure: Closure, hold: Hold): Pr
   const { request, parts, tally, place } = work;
   const { contents } = closure;
   for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
-  if (request.isPinning) explainBudget(parts, () => hold.add(contents));
+  if (request.isPinning) explainBudget(() => hold.add(contents));
   const running: RunningImage = { reference: place.text, contents };
   tally.begin(running);
   try {

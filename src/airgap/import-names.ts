@@ -1,6 +1,6 @@
 /** Owns the names that imported images get: the archive's own, or those that were asked for. */
 import type { UpstreamTable } from '../mirror/mirrored-upstream.ts';
-import { type FullImageName, fullNameText, parseFullName } from '../oci/image-name.ts';
+import { fullNameText, parseFullName } from '../oci/image-name.ts';
 import { RefusedError } from '../refused-error.ts';
 import type { ArchivedImage } from './archive-content.ts';
 import { type NamedPlace, placeOf } from './parts.ts';
@@ -10,15 +10,13 @@ export interface NamedImage<T = ArchivedImage> {
   image: T;
 }
 
-interface Nameable {
-  name: FullImageName | undefined;
-}
+type Nameable = Pick<ArchivedImage, 'name' | 'digest'>;
 
 /**
  * @param as `NEW` where the archive has one image, or `OLD=NEW`
  * @throws RefusedError where an image has no name, two have the same, or an upstream is not configured
  */
-export function nameImages<T extends Nameable & Partial<Pick<ArchivedImage, 'digest'>>>(
+export function nameImages<T extends Nameable>(
   images: readonly T[],
   as: readonly string[],
   upstreams: Pick<UpstreamTable, 'named'>,
@@ -63,7 +61,7 @@ function nameText(text: string): string {
   return fullNameText(name);
 }
 
-function refuseTwice(named: readonly NamedImage<Nameable & Partial<Pick<ArchivedImage, 'digest'>>>[]): void {
+function refuseTwice(named: readonly NamedImage<Nameable>[]): void {
   const digests = new Map<string, string | undefined>();
   for (const { place, image } of named) {
     if (digests.has(place.text) && digests.get(place.text) !== image.digest)

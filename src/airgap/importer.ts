@@ -96,7 +96,7 @@ async function work(
 }
 
 async function read(
-  { isPinning }: ImportRequest,
+  request: ImportRequest,
   archive: AsyncIterable<Buffer>,
   sink: ImportSink,
   parts: AirgapParts,
@@ -113,8 +113,8 @@ async function read(
           missing.map(({ digest }) => digest),
           requires.length,
         );
-      for (const { name } of images) if (name) nameImages([{ name }], [], parts.upstreams);
-      if (isPinning) explainBudget(parts, () => parts.pins.check(requires));
+      nameImages(images, request.as, parts.upstreams);
+      if (request.isPinning) explainBudget(() => parts.pins.check(requires));
     },
   });
 }
@@ -147,7 +147,7 @@ async function give(
 ): Promise<void> {
   const { store, cache, catalog, manifests, visibility, pins, now } = parts;
   const contents = images.flatMap(({ image }) => image.contents);
-  explainBudget(parts, () => {
+  explainBudget(() => {
     if (isPinning) pins.check(contents);
     hold.add(contents, true);
   });

@@ -13,6 +13,7 @@ import { RefusedError } from '../refused-error.ts';
 import type { Catalog } from '../store/catalog.ts';
 import type { DiskStore } from '../store/disk-store.ts';
 import type { Fills } from '../store/fills.ts';
+import type { Intake } from '../store/intake.ts';
 import type { Pins } from '../store/pins.ts';
 import type { ClosureSources } from './chosen-closure.ts';
 
@@ -27,6 +28,7 @@ export interface AirgapParts {
   catalog: Catalog;
   store: DiskStore;
   fills: Fills;
+  intake: Intake;
   pins: Pins;
   isOffline: () => boolean;
   now: () => number;

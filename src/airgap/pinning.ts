@@ -8,6 +8,7 @@ import { platformText } from '../oci/platform.ts';
 import { type Reference, referenceText } from '../oci/reference.ts';
 import { RefusedError } from '../refused-error.ts';
 import { type Pin, PinBudgetError } from '../store/pins.ts';
+import { formatBytes } from '../units.ts';
 import {
   type Closure,
   chosenClosure,
@@ -27,7 +28,7 @@ export function pinImages(request: PinRequest, parts: AirgapParts): PinReport {
     const place = placeOf(text, parts.upstreams);
     return { place, ...wholeImage(place, request, parts) };
   });
-  explainBudget(parts, () => parts.pins.check(wanted.flatMap(({ closure }) => closure.contents)));
+  explainBudget(() => parts.pins.check(wanted.flatMap(({ closure }) => closure.contents)));
   for (const { place, digest, closure } of wanted)
     pinClosure(place, digest, closure, request, BY_HAND, parts);
   const pinned = wanted.flatMap(({ place }) => statusesOf(place, parts));
@@ -53,11 +54,11 @@ export function pinClosure(
     platforms: platforms === 'all' ? platforms : closure.platforms,
     withReferrers,
   };
-  explainBudget(parts, () => parts.pins.set(wish, digest, closure.contents));
+  explainBudget(() => parts.pins.set(wish, digest, closure.contents));
 }
 
 /** @throws RefusedError in place of PinBudgetError */
-export function explainBudget(parts: AirgapParts, work: () => void): void {
+export function explainBudget(work: () => void): void {
   try {
     work();
   } catch (error) {
@@ -65,7 +66,7 @@ export function explainBudget(parts: AirgapParts, work: () => void): void {
     const { wantedBytes, totalBytes, maxBytes } = error;
     throw new RefusedError(
       409,
-      `pinning ${wantedBytes} bytes more would make ${totalBytes} pinned bytes, and the store holds ${maxBytes}: unpin something (\`hubcap images --pinned\`), or give the store more room (storage.maxSize)`,
+      `pinning ${formatBytes(wantedBytes)} more would make ${formatBytes(totalBytes)}, and the store holds ${formatBytes(maxBytes)}: unpin something (\`hubcap images --pinned\`), or give the store more room (storage.maxSize)`,
     );
   }
 }

@@ -53,7 +53,7 @@ async function* run(
     yield* events.read();
     const failures = await working;
     yield tally.progress();
-    const forecast = request.isDryRun ? forecastOf(request, tally, parts) : undefined;
+    const forecast = request.isDryRun ? forecastOf(tally, parts) : undefined;
     yield { kind: 'report', ...tally.report(request.isDryRun), failures, forecast };
   } finally {
     clearInterval(beat);

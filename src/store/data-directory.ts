@@ -8,6 +8,7 @@ import { ContentIndex } from './content-index.ts';
 import { DiskStore, type StoreObserver } from './disk-store.ts';
 import { StorageError } from './errors.ts';
 import { Fills } from './fills.ts';
+import { Intake } from './intake.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import { Misses } from './misses.ts';
@@ -41,6 +42,7 @@ export interface DataDirectory {
   fills: Fills;
   misses: Misses;
   pins: Pins;
+  intake: Intake;
   /** partial files of an earlier process that are worth going on with */
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
@@ -88,6 +90,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       catalog,
       misses,
       pins,
+      intake: new Intake(store, layout),
       store,
       fills: new Fills({ store, layout, observer, now }),
       partials,
