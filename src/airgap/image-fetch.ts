@@ -20,6 +20,8 @@ export interface FetchContext {
   request: PrewarmRequest;
   /** for what is pinned: empty for a person, else the list of a schedule */
   origin: string;
+  /** whether it is still to be pinned, once it is here */
+  isPinWanted: () => boolean;
   parts: AirgapParts;
   tally: Tally;
   tell: (event: PrewarmEvent) => void;
@@ -43,7 +45,7 @@ export async function fetchImage(item: PrewarmItem, context: FetchContext): Prom
     const { digest, closure } = await fetchManifests(item, work);
     if (request.isDryRun) return describe(work, digest, closure);
     await fetchContent(work, closure, hold);
-    if (request.isPinning) {
+    if (request.isPinning && context.isPinWanted()) {
       const platforms = item.platforms ?? request.platforms;
       pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
     }

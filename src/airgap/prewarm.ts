@@ -4,7 +4,7 @@ import { RefusedError } from '../refused-error.ts';
 import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { forecastOf } from './forecast.ts';
-import { fetchImage } from './image-fetch.ts';
+import { type FetchContext, fetchImage } from './image-fetch.ts';
 import { type AirgapParts, choiceOf } from './parts.ts';
 import { Tally } from './tally.ts';
 
@@ -16,12 +16,14 @@ const PROGRESS_INTERVAL_MS = 250;
  * What was fetched is kept whatever ends the run: the next one goes on from there. It ends when it is not read any
  * more; downloads that run then go on as they do when a client leaves.
  * @param origin for what it pins: empty for a person, else the list of a schedule
+ * @param isPinWanted asked before each is pinned: whoever wanted it may have changed their mind meanwhile
  * @throws RefusedError at once
  */
 export function prewarm(
   request: PrewarmRequest,
   origin: string,
   parts: AirgapParts,
+  isPinWanted: () => boolean = () => true,
 ): AsyncGenerator<PrewarmEvent> {
   const { images, concurrency, platforms, isDryRun } = request;
   if (images.length === 0)
@@ -33,18 +35,17 @@ export function prewarm(
   for (const chosen of [platforms, ...images.map((image) => image.platforms ?? [])]) choiceOf(chosen);
   if (parts.isOffline() && !isDryRun)
     throw new RefusedError(409, 'hubcap is offline, and asks no registry: run `hubcap offline off` before');
-  return run(request, origin, parts);
+  return run({ request, origin, isPinWanted, parts });
 }
 
-async function* run(
-  request: PrewarmRequest,
-  origin: string,
-  parts: AirgapParts,
-): AsyncGenerator<PrewarmEvent> {
+type RunParts = Pick<FetchContext, 'request' | 'origin' | 'isPinWanted' | 'parts'>;
+
+async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
+  const { request, parts } = given;
   const stop = new AbortController();
   const events = new EventQueue<PrewarmEvent>();
   const tally = new Tally(request.images.length, parts);
-  const working = work(request, origin, parts, tally, (event) => events.push(event), stop.signal).finally(
+  const working = work({ ...given, tally, tell: (event) => events.push(event), signal: stop.signal }).finally(
     () => events.end(),
   );
   working.catch(() => undefined); // told below
@@ -62,21 +63,13 @@ async function* run(
   }
 }
 
-type Tell = (event: PrewarmEvent) => void;
-
-async function work(
-  request: PrewarmRequest,
-  origin: string,
-  parts: AirgapParts,
-  tally: Tally,
-  tell: Tell,
-  signal: AbortSignal,
-): Promise<PrewarmFailure[]> {
+async function work(context: FetchContext): Promise<PrewarmFailure[]> {
+  const { request, tally, tell, signal } = context;
   const waiting = [...request.images];
   const failures: PrewarmFailure[] = [];
   const one = async (item: PrewarmItem): Promise<void> => {
     try {
-      const image = await fetchImage(item, { request, origin, parts, tally, tell, signal });
+      const image = await fetchImage(item, context);
       tally.done();
       tell({ kind: 'image', ...image });
     } catch (error) {

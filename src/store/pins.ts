@@ -124,15 +124,23 @@ export class Pins {
 
   /** Ends a pin. @returns whether there was one. @throws StorageError */
   delete(repository: RepositoryName, reference: string, origin: string): boolean {
-    const row = this.#statements.selectPin.get(repository.upstream, repository.name, reference, origin);
-    if (!row) return false;
-    const id = Number(row.id);
+    const pin = this.#find(repository, reference, origin);
+    if (pin) this.deleteAll([pin]);
+    return pin !== undefined;
+  }
+
+  /** Ends pins, all or none of them. @throws StorageError */
+  deleteAll(pins: readonly Pin[]): void {
     this.#change(() => {
-      const digests = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
-      this.#letGo(digests, () => this.#statements.deletePinned.run(id));
-      this.#statements.deletePin.run(id);
+      for (const { repository, reference, origin } of pins) {
+        const row = this.#statements.selectPin.get(repository.upstream, repository.name, reference, origin);
+        if (!row) continue; // by somebody else meanwhile
+        const id = Number(row.id);
+        const digests = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
+        this.#letGo(digests, () => this.#statements.deletePinned.run(id));
+        this.#statements.deletePin.run(id);
+      }
     });
-    return true;
   }
 
   /** @returns the pins of a reference, of whatever origin */

@@ -1,0 +1,76 @@
+/** Owns what is fetched when nobody asks: schedules and pins that follow their tags, with their metrics and log lines. */
+import { type FollowObserver, PinFollower } from './airgap/follow-pins.ts';
+import type { AirgapParts } from './airgap/parts.ts';
+import { pinnedName } from './airgap/pinning.ts';
+import { type ScheduleObserver, Schedules } from './airgap/schedules.ts';
+import type { Config } from './config/schema.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { OfflineSwitch } from './upstream/offline-switch.ts';
+
+export interface Unattended {
+  schedules: Schedules;
+  follower: PinFollower;
+}
+
+export interface UnattendedParts {
+  config: Pick<Config, 'prewarm'>;
+  parts: AirgapParts;
+  offline: OfflineSwitch;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** Nothing of it runs before the background calls it. */
+export function makeUnattended({ config, parts, offline, metrics, log }: UnattendedParts): Unattended {
+  const whenOffline = (giveUp: () => void): (() => void) => offline.whenOffline(giveUp);
+  const schedules = new Schedules(
+    { parts, whenOffline, observer: observeSchedules(metrics, log) },
+    config.prewarm,
+  );
+  metrics.watchSchedules(() => schedules.successes());
+  const follower = new PinFollower({ parts, whenOffline, observer: observeFollowing(log) });
+  return { schedules, follower };
+}
+
+/** The names of images are for the log, and for no metric. */
+function observeSchedules(metrics: Metrics, log: Logger): ScheduleObserver {
+  return {
+    noted: (list, note) => log.info({ list, note }, 'a schedule notes'),
+    waits: (list, reference, until) =>
+      log.info({ list, reference, until }, 'a schedule waits for a limit on pulls'),
+    failed: (list, { reference, message }) =>
+      log.warn({ list, reference, reason: message }, 'a schedule could not fetch an image'),
+    postponed: (list) => log.info({ list }, 'a schedule is due, and runs when hubcap is online again'),
+    letGo: (list, pins) =>
+      log.warn({ list, pins }, 'the pins of a list are let go: no schedule of the configuration pins it'),
+    ended: (list, { result, images, fetchedBytes, pulls, letGo, durationMs, error }) => {
+      metrics.prewarmRuns.inc({ result });
+      metrics.prewarmImages.inc({ result: 'done' }, images.done);
+      metrics.prewarmImages.inc({ result: 'failed' }, images.failed);
+      metrics.prewarmBytes.inc(fetchedBytes);
+      const { done, failed } = images;
+      const figures = { list, result, done, failed, fetchedBytes, pulls, letGo, ms: durationMs };
+      if (error !== undefined) log.warn({ ...figures, error }, 'the list of a schedule could not be fetched');
+      else if (failed > 0) log.warn(figures, 'a schedule has run, and some images failed');
+      else log.info(figures, 'a schedule has run');
+    },
+  };
+}
+
+function observeFollowing(log: Logger): FollowObserver {
+  return {
+    followed: (before, now) =>
+      log.info(
+        { reference: pinnedName(now), from: before.digest, to: now.digest },
+        before.digest === now.digest
+          ? 'what is pinned is here again as a whole'
+          : 'a pinned tag has moved: all of what it is now is here',
+      ),
+    failed: (pin, message) =>
+      log.warn(
+        { reference: pinnedName(pin), digest: pin.digest, reason: message },
+        'a pin could not be brought up to date: it stays as it was, and is tried again',
+      ),
+  };
+}
