@@ -3,7 +3,7 @@
 import { repositoryOf } from '../mirror/place.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { ArchivedContent } from './archive-content.ts';
-import type { ImageInWork } from './image-fetch.ts';
+import type { ImageInWork } from './image-in-work.ts';
 import { patiently } from './patience.ts';
 
 /** Layers of one image at a time, as Docker has it. */

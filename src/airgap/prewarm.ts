@@ -4,7 +4,8 @@ import { RefusedError } from '../refused-error.ts';
 import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { forecastOf } from './forecast.ts';
-import { type FetchContext, fetchImage } from './image-fetch.ts';
+import { fetchImage } from './image-fetch.ts';
+import type { FetchContext } from './image-in-work.ts';
 import { type AirgapParts, choiceOf } from './parts.ts';
 import { Tally } from './tally.ts';
 
