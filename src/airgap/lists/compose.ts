@@ -131,7 +131,7 @@ function noteWithoutImage(
 }
 
 /** Services that extend each other in a row; longer rows end without an image, which is noted. */
-const MAX_CHAIN = 50;
+const MAX_CHAIN = 20;
 
 /** Extends inside one file are followed; what another file gives is noted, see `noteExtends`. */
 function inherited(service: YamlMapping, key: string, { services }: Reading): YamlValue | undefined {

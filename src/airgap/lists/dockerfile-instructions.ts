@@ -1,9 +1,6 @@
-/**
- * Owns the outer grammar of Dockerfiles: directives, instructions, continued lines, flags, heredocs. It follows BuildKit's
- * own parser (moby/buildkit, frontend/dockerfile/parser), where a line is a stage for whoever builds it. Pure, in linear
- * time.
- */
-
+/** Owns the outer grammar of Dockerfiles: directives, instructions, continued lines, flags, heredocs. Pure. */
+// It follows BuildKit's own parser (moby/buildkit, frontend/dockerfile/parser): a line taken for a part of a heredoc is an
+// image that is not fetched, so that what BuildKit takes for one has to be one here, and nothing else.
 import { quoted } from './references.ts';
 
 export interface Instruction {

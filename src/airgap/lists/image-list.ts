@@ -22,7 +22,7 @@ export type ListKind = 'plain' | 'compose' | 'kubernetes' | 'dockerfile';
 
 export interface ImageList {
   kind: ListKind;
-  /** in the order of the file; one that stands there twice is there twice, see `mergeWanted` */
+  /** as they were found; one that stands there twice is there twice, see `mergeWanted` */
   images: WantedImage[];
   /** what was understood and holds no image to fetch, each as `file:line: what`; fit to be shown to the user */
   notes: string[];
