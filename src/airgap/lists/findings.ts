@@ -50,9 +50,9 @@ export class Findings {
     return this.#problems.size > 0;
   }
 
-  /** @throws ListError with this problem alone, which explains those that were found */
+  /** @throws ListError with this problem, which explains those that were found, and the first of these */
   failWith(line: number, text: string): never {
-    throw new ListError([`${this.#at(line)}: ${text}`]);
+    throw new ListError([`${this.#at(line)}: ${text}`, ...this.#problems.values().take(1)]);
   }
 
   /** @throws ListError where there was any problem */

@@ -60,7 +60,8 @@ interface Text {
 
 const KINDS = 'give a plain list, a Compose file, Kubernetes manifests or a Dockerfile';
 
-const HELM_TEMPLATE = 'a template of a Helm chart; give the output of: helm template CHART';
+const HELM_TEMPLATE =
+  'looks like a template; for one of a Helm chart, give the output of: helm template CHART';
 
 const READERS: Readonly<Record<Format, (text: Text, findings: Findings) => ListKind | undefined>> = {
   plain: ({ lines }, findings) => {

@@ -104,6 +104,17 @@ t.test('platforms of a stage', async (t) => {
   t.equal(platform('$TARGETPLATFORM', { TARGETPLATFORM: 'linux/riscv64' }), 'linux/riscv64');
 });
 
+t.test('a stage that the platform chooses is no image', async (t) => {
+  const text =
+    'FROM a AS build-amd64\nFROM b AS build-arm64\nARG TARGETARCH\nFROM build-$TARGETARCH AS out\n';
+  t.same(linesOf(read(text)), ['1 docker.io/library/a:latest', '2 docker.io/library/b:latest']);
+  const chosen = `ARG D\n${text}FROM build-\${TARGETARCH}\${D:+-debug}\n`;
+  t.same(linesOf(read(chosen)).length, 2);
+  t.match(problemsOf(chosen, '-', { D: '1' }), [/:6: .*TARGETARCH depends on the platform/]);
+  t.match(problemsOf('FROM a AS build\nFROM $TARGETARCH'), [/:2: .*TARGETARCH depends on the platform/]);
+  t.match(problemsOf('FROM a AS b\n'.repeat(10_001)), [/:10001: more than 10000 stages/]);
+});
+
 t.test('stages are no images, in any case and order that a build allows', async (t) => {
   const text = 'FROM later AS one\nCOPY --from=LATER a b\nFROM One AS later\nFROM later\nCOPY --from=1 a b\n';
   t.same(linesOf(read(text)), ['1 docker.io/library/later:latest'], 'a FROM sees the stages before it alone');

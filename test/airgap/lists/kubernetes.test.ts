@@ -59,6 +59,7 @@ t.test('what a manifest may not say, with its line', async (t) => {
   const faults: [what: string, text: string, ...problems: RegExp[]][] = [
     ['an empty image', `${POD}    image:\n`, /^f\.yaml:6: a reference is empty/],
     ['an image of quotes alone', `${POD}    image: ""\n`, /:6: a reference is empty/],
+    ['what ko builds', `${POD}    image: ko://example.com/cmd/a\n`, /:6: .*ko resolve -f FILE/],
     ['a number', `${POD}    image: 1.20\n`, /:6: the image 1\.20 is a number, no text; put it in quotes/],
     ['no reference', `${POD}    image: Nginx\n`, /:6: "Nginx" is no reference/],
     ['a variable', `${POD}    image: nginx:\${TAG}\n`, /:6: .*put the value in place of the variable/],
