@@ -148,17 +148,7 @@ function takesHeredocs(instruction: Omit<Instruction, 'line'>, escapeChar: strin
     const inner = splitInstruction(rest, escapeChar);
     return inner.keyword !== 'ONBUILD' && takesHeredocs(inner, escapeChar);
   }
-  return ['ADD', 'COPY', 'RUN'].includes(keyword) && !isJsonList(rest);
-}
-
-function isJsonList(text: string): boolean {
-  if (!text.startsWith('[')) return false;
-  try {
-    const list: unknown = JSON.parse(text);
-    return Array.isArray(list) && list.every((item) => typeof item === 'string');
-  } catch {
-    return false; // a shell's [ … ], which begins like JSON
-  }
+  return ['ADD', 'COPY', 'RUN'].includes(keyword); // in JSON, all of them are in quotes
 }
 
 interface Heredoc {
