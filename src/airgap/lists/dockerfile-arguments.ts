@@ -41,7 +41,7 @@ export function buildArguments(
     if (keyword !== 'ARG') continue;
     for (const [name, text] of assignmentsOf(rest, line, place)) {
       const value =
-        given(name) ?? (text === undefined ? values.get(name) : defaultOf(text, place.escapeChar, lookUp));
+        given(name) ?? (text === undefined ? lookUp(name) : defaultOf(text, place.escapeChar, lookUp));
       values.set(name, value);
     }
   }

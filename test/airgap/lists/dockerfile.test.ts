@@ -69,6 +69,7 @@ t.test('what a Dockerfile may not say, with its line', async (t) => {
       /:3: .*B has a default that cannot be known \(A is not set\)/,
     ],
     ['an ARG of the stage', 'FROM a\nARG B=1\nFROM c:$B', /:3: .*B is not set/],
+    ['the same, declared', 'ARG TARGETARCH\nFROM a:$TARGETARCH', /:2: .*TARGETARCH depends on the platform/],
     ['the platform in a name', 'FROM a:$TARGETARCH', /:1: .*TARGETARCH depends on the platform/],
     ['a required argument', `ARG A\nFROM a:\${A:?which}`, /:2: .*A is required \(which\)/],
     ['a pattern', `ARG A=1\nFROM a:\${A%.*}`, /:2: .*is not understood/],
