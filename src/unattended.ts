@@ -67,8 +67,8 @@ function observeFollowing(log: Logger): FollowObserver {
           ? 'what is pinned is here again as a whole'
           : 'a pinned tag has moved: all of what it is now is here',
       ),
-    failed: (pin, message) =>
-      log.warn(
+    failed: (pin, message, isNews) =>
+      log[isNews ? 'warn' : 'debug'](
         { reference: pinnedName(pin), digest: pin.digest, reason: message },
         'a pin could not be brought up to date: it stays as it was, and is tried again',
       ),

@@ -9,8 +9,8 @@ import { prewarm } from './prewarm.ts';
 export interface FollowObserver {
   /** a tag is pinned as what it is now, or what was gone is here again */
   followed(pin: Pin, now: Pin): void;
-  /** it was not possible; told once for the same reason. What was pinned stays so */
-  failed(pin: Pin, message: string): void;
+  /** it was not possible. What was pinned stays so. @param isNews whether it is the first time for this reason */
+  failed(pin: Pin, message: string, isNews: boolean): void;
 }
 
 export interface PinFollowerOptions {
@@ -151,7 +151,7 @@ export class PinFollower {
     const count = (before?.count ?? 0) + 1;
     const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (count - 1), MAX_PAUSE_MS);
     this.#failures.set(keyOf(pin), { count, untilMs: parts.now() + pauseMs, message });
-    if (before?.message !== message) observer.failed(pin, message);
+    observer.failed(pin, message, before?.message !== message);
   }
 
   /** @returns the pin as it is now, undefined where it has been ended */

@@ -6,8 +6,9 @@ import { makeClock } from '../helpers/clock.ts';
 import { imageOf, indexOf, KIB } from '../helpers/content.ts';
 import { HOUR_MS, scheduleOf, writeList } from '../helpers/image-lists.ts';
 import { type MirrorSettings, makeDirectory, type RunningMirror, startMirror } from '../helpers/mirror.ts';
+import { blobDownloads, only, stalling } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
-import { until } from '../helpers/waiting.ts';
+import { makeGate, until } from '../helpers/waiting.ts';
 
 const HOST = 'registry.test';
 const one = imageOf('one', [30 * KIB, 20 * KIB]);
@@ -179,6 +180,63 @@ t.test('a reload adds, changes and removes schedules', async (t) => {
   await until('no pin is left', () => mirror.status().store.pins === 0, 20);
   t.same(mirror.status().prewarm, []);
   t.equal(await mirror.metric('hubcap_prewarm_last_success_timestamp_seconds'), 0);
+});
+
+t.test('a schedule that is taken out in the middle of a run ends it, and pins nothing', async (t) => {
+  const { registry, mirror, clock, base, list } = await start(t, [`${HOST}/team/one:v1`]);
+  const gate = makeGate();
+  t.teardown(gate.open);
+  registry.act(only(blobDownloads, stalling(5 * KIB, gate.opened)));
+  clock.pass(2_000);
+  await until('it runs', () => mirror.status().fills.length > 0, 20);
+  t.match(scheduleIn(mirror, list.path), { state: 'running' });
+  await mirror.reload({ ...base, prewarm: [] });
+  await until('what it held is let go', () => mirror.status().store.pinnedBytes === 0, 20);
+  gate.open();
+  await mirror.settled();
+  t.equal(mirror.status().store.pins, 0);
+  t.equal(await mirror.metric('hubcap_prewarm_runs_total'), 0);
+});
+
+t.test('a run goes on after hubcap was offline, and fetches nothing twice', async (t) => {
+  const { registry, mirror, clock, base, list, run } = await start(t, [`${HOST}/team/one:v1`]);
+  const gate = makeGate();
+  t.teardown(gate.open);
+  registry.act(only(blobDownloads, stalling(5 * KIB, gate.opened)));
+  clock.pass(2_000);
+  await until('it runs', () => mirror.status().fills.length > 0, 20);
+  await mirror.reload({ ...base, offline: true });
+  await until('it has ended', () => scheduleIn(mirror, list.path)?.state === 'offline', 20);
+  t.equal(scheduleIn(mirror, list.path)?.last, undefined);
+  t.equal(logged(mirror, 'a schedule could not fetch an image'), 0);
+  gate.open();
+  await mirror.settled();
+  const sent = registry.bytesSent();
+  await mirror.reload(base);
+  t.match(await run(0), { result: 'done', images: { done: 1 } });
+  t.equal(mirror.status().store.pins, 1);
+  t.ok(registry.bytesSent() - sent < 10 * KIB, 'what had come in the meantime was here');
+});
+
+t.test('lists are fetched one after the other', async (t) => {
+  const { registry, mirror, clock, base, home, list } = await start(t, [`${HOST}/team/one:v1`]);
+  const other = writeList(home, 'other.txt', `${HOST}/team/two:v1`);
+  const gate = makeGate();
+  t.teardown(gate.open);
+  registry.act(only(blobDownloads, stalling(5 * KIB, gate.opened)));
+  clock.pass(2_000);
+  await until('the first runs', () => scheduleIn(mirror, list.path)?.state === 'running', 20);
+  await mirror.reload({ ...base, prewarm: [scheduleOf(list), scheduleOf(other)] });
+  clock.pass(3 * HOUR_MS);
+  await until('its download runs', () => mirror.status().fills.length > 0, 20);
+  t.match(
+    mirror.status().prewarm.map(({ state }) => state),
+    ['running', 'waiting'],
+  );
+  gate.open();
+  await until('both have run', () => mirror.status().prewarm.every(({ last }) => last !== undefined), 20);
+  const [first, second] = mirror.status().prewarm;
+  t.ok(Date.parse(second?.last?.startedAt ?? '') >= Date.parse(first?.last?.endedAt ?? ''));
 });
 
 t.test('a list that is gone from the configuration at a start loses its pins', async (t) => {
