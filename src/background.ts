@@ -63,6 +63,7 @@ export async function runBackground({
     if (dropped > 0) log.warn({ dropped }, 'more was missed at once than the miss list takes');
     await opened.store.finishRemovals();
   });
+  every(FLUSH_INTERVAL_MS, 'the pins could not be copied', () => opened.copyPins());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     await watch();
     if (!health.isWritable) await opened.store.probe();
@@ -77,6 +78,7 @@ export async function runBackground({
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
   await restore().catch((error: unknown) => log.warn({ error }, 'room could not be made'));
   await compare();
+  await unattended.restoreNames(opened);
   // Before, content that is only not known yet would look lost.
   every(UNATTENDED_INTERVAL_MS, 'pins could not be looked after', () => unattended.follower.followDue(stop));
   const resume = resuming({ opened, table, blobs, log, stop });

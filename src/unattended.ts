@@ -2,15 +2,19 @@
 import { type FollowObserver, PinFollower } from './airgap/follow-pins.ts';
 import type { AirgapParts } from './airgap/parts.ts';
 import { pinnedName } from './airgap/pinning.ts';
+import { restoreNames } from './airgap/restore-names.ts';
 import { type ScheduleObserver, Schedules } from './airgap/schedules.ts';
 import type { Config } from './config/schema.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { DataDirectory } from './store/data-directory.ts';
 import type { OfflineSwitch } from './upstream/offline-switch.ts';
 
 export interface Unattended {
   schedules: Schedules;
   follower: PinFollower;
+  /** Has pinned images named again where the catalog was lost; to be called when the files are known. Never rejects */
+  restoreNames(lost: Pick<DataDirectory, 'savedPins' | 'damagedPins'>): Promise<void>;
 }
 
 export interface UnattendedParts {
@@ -30,7 +34,29 @@ export function makeUnattended({ config, parts, offline, metrics, log }: Unatten
   );
   metrics.watchSchedules(() => schedules.successes());
   const follower = new PinFollower({ parts, whenOffline, observer: observeFollowing(log) });
-  return { schedules, follower };
+  return { schedules, follower, restoreNames: async (lost) => await restoreAll(lost, parts, log) };
+}
+
+async function restoreAll(
+  { savedPins, damagedPins }: Pick<DataDirectory, 'savedPins' | 'damagedPins'>,
+  parts: AirgapParts,
+  log: Logger,
+): Promise<void> {
+  if (damagedPins > 0)
+    log.error({ pins: damagedPins }, 'pins are lost: of the copy beside the catalog some lines are damaged');
+  if (savedPins.length === 0) return;
+  try {
+    const named = await restoreNames(savedPins, parts);
+    log.warn(
+      { pins: savedPins.length, named },
+      'the catalog was lost: its pins are known again from their copy',
+    );
+  } catch (error) {
+    log.error(
+      { pins: savedPins.length, error },
+      'pinned images could not be named again: ask for them once more',
+    );
+  }
 }
 
 /** The names of images are for the log, and for no metric. */

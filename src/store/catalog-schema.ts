@@ -18,15 +18,15 @@ export class CatalogTooNewError extends Error {
  * Opens the catalog; a damaged one is renamed out of the way and an empty one takes its place (the store then
  * finds its files again).
  * @param file path of the SQLite file, or `:memory:`
- * @returns the connection, and where a damaged catalog was put if it was
+ * @returns the connection, whether nothing was in it, and where a damaged catalog was put if it was
  * @throws CatalogTooNewError; whatever the file system says when the file can't be created
  */
 export function openCatalogFile(
   file: string,
   migrations: readonly Migration[] = MIGRATIONS,
-): { database: DatabaseSync; setAside: string | undefined } {
+): { database: DatabaseSync; isNew: boolean; setAside: string | undefined } {
   try {
-    return { database: openAndMigrate(file, migrations), setAside: undefined };
+    return { ...openAndMigrate(file, migrations), setAside: undefined };
   } catch (error) {
     if (!(isDamage(error) || isDirectory(file)) || !existsSync(file)) throw error;
     const setAside = `${file}.damaged-${Date.now()}`;
@@ -34,7 +34,7 @@ export function openCatalogFile(
       if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
     }
     forgetOlder(file);
-    return { database: openAndMigrate(file, migrations), setAside };
+    return { ...openAndMigrate(file, migrations), setAside };
   }
 }
 
@@ -53,7 +53,10 @@ function forgetOlder(file: string): void {
   }
 }
 
-function openAndMigrate(file: string, migrations: readonly Migration[]): DatabaseSync {
+function openAndMigrate(
+  file: string,
+  migrations: readonly Migration[],
+): { database: DatabaseSync; isNew: boolean } {
   const database = new DatabaseSync(file);
   try {
     const version = versionOf(database);
@@ -63,7 +66,7 @@ function openAndMigrate(file: string, migrations: readonly Migration[]): Databas
     const isDoubtful = version > 0 && takeCleanMark(database) === 'missing';
     migrate(database, migrations);
     if (isDoubtful) refuseDamage(database, migrations);
-    return database;
+    return { database, isNew: version === 0 };
   } catch (error) {
     database.close();
     throw error;

@@ -14,6 +14,7 @@ import { lockDirectory } from './lock.ts';
 import { Misses } from './misses.ts';
 import type { Partial } from './partials.ts';
 import { Pins } from './pins.ts';
+import { PinsCopy, readPinsCopy, type SavedPin } from './pins-copy.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
@@ -47,6 +48,12 @@ export interface DataDirectory {
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
   setAside: string | undefined;
+  /** pins that a lost catalog had: their content is kept, their names are to be given again */
+  savedPins: SavedPin[];
+  /** how many of them could not be read */
+  damagedPins: number;
+  /** Writes a copy of the pins where they have changed. @throws StorageError */
+  copyPins(): Promise<void>;
   /** what is wrong when somebody has removed or replaced the directory; undefined while it is ours */
   lost(): Promise<string | undefined>;
   /** Writes what is kept in memory, in steps that hold nobody up. */
@@ -70,7 +77,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   await layout.create();
   const unlock = withBallast(layout.ballast, () => lockDirectory(layout.directory, layout.lock));
   try {
-    const { database, setAside } = withBallast(layout.ballast, () => openCatalogFile(layout.catalog));
+    const { database, isNew, setAside } = withBallast(layout.ballast, () => openCatalogFile(layout.catalog));
     keepBallast(layout.ballast);
     const index = new ContentIndex(database);
     const possession = new Possession(layout);
@@ -84,12 +91,18 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     );
     const misses = new Misses({ database, catalog });
     const pins = new Pins({ database, index, maxBytes: () => store.ledger.maxBytes, now });
+    const saved = isNew ? readPinsCopy(layout.pins) : { pins: [], damaged: 0 };
+    if (saved.pins.length > 0) pins.restore(saved.pins);
+    const copy = new PinsCopy(layout.pins, pins, catalog);
     return {
       layout,
       index,
       catalog,
       misses,
       pins,
+      savedPins: saved.pins,
+      damagedPins: saved.damaged,
+      copyPins: () => copy.write(),
       intake: new Intake(store, layout),
       store,
       fills: new Fills({ store, layout, observer, now }),
@@ -113,8 +126,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
           misses.flush();
           markClean(database);
           putBack(database, layout.catalog);
+          copy.writeAtOnce();
         } catch (error) {
-          observer.storageFailed(new StorageError('writing last uses and misses', error));
+          observer.storageFailed(new StorageError('writing last uses, misses and pins', error));
         }
         database.close();
         keepBallast(layout.ballast);
