@@ -18,42 +18,65 @@ export function compressionOf(start: Uint8Array): Compression {
 
 /**
  * Unpacks a stream that is compressed and passes on one that is not. Several members or frames in a row are one stream.
- * @throws ArchiveError where it is damaged, cut off, or followed by anything but zeros
+ * @throws ArchiveError where it is damaged, cut off, or followed by anything but zeros; what `input` throws
  */
-export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const chunks = input[Symbol.asyncIterator]();
+export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  const chunks = new Chunks(input);
   try {
     const start = await readStart(chunks);
     const compression = compressionOf(start);
     if (compression !== 'none') {
-      const engine = compression === 'gzip' ? createGunzip : createZstdDecompress;
-      yield* unpack(start, chunks, engine({ chunkSize: CHUNK_BYTES }), compression);
+      const create = compression === 'gzip' ? createGunzip : createZstdDecompress;
+      yield* unpack(start, chunks, create({ chunkSize: CHUNK_BYTES }), compression);
       return;
     }
     if (start.length > 0) yield start;
-    for (;;) {
-      const { done, value } = await chunks.next();
-      if (done) return;
-      yield value;
-    }
+    for (let chunk = await chunks.next(); chunk; chunk = await chunks.next()) yield chunk;
   } finally {
-    await chunks.return?.();
+    await chunks.close();
   }
 }
 
-async function readStart(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
+/** The input in turn. */
+class Chunks {
+  readonly #iterator: AsyncIterator<Buffer>;
+  #isReading = false;
+
+  constructor(input: AsyncIterable<Buffer>) {
+    this.#iterator = input[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<Buffer | undefined> {
+    this.#isReading = true;
+    try {
+      const { done, value } = await this.#iterator.next();
+      return done ? undefined : value;
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    const closing = this.#iterator.return?.();
+    if (!this.#isReading) await closing;
+    // An engine's input is read ahead. Whoever stops does not wait for bytes that may never come, nor for their error.
+    else closing?.catch(() => undefined);
+  }
+}
+
+async function readStart(chunks: Chunks): Promise<Buffer> {
   let start: Buffer = Buffer.alloc(0);
   while (start.length < MAGIC_BYTES) {
-    const { done, value } = await chunks.next();
-    if (done) break;
-    start = start.length === 0 ? value : Buffer.concat([start, value]);
+    const chunk = await chunks.next();
+    if (!chunk) break;
+    start = start.length === 0 ? chunk : Buffer.concat([start, chunk]);
   }
   return start;
 }
 
 async function* unpack(
   start: Buffer,
-  chunks: AsyncIterator<Buffer>,
+  chunks: Chunks,
   engine: Gunzip | ZstdDecompress,
   compression: Compression,
 ): AsyncGenerator<Buffer> {
@@ -83,14 +106,14 @@ class Feed {
   /** what reading the input threw */
   failure: unknown;
   readonly #engine: Gunzip | ZstdDecompress;
-  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #chunks: Chunks;
   readonly #over: Promise<unknown>;
   #isOver = false;
   /** given and perhaps not read: at most what the engine queues, and one chunk more */
   #unread: Buffer[] = [];
   #given = 0;
 
-  constructor(engine: Gunzip | ZstdDecompress, chunks: AsyncIterator<Buffer>) {
+  constructor(engine: Gunzip | ZstdDecompress, chunks: Chunks) {
     this.#engine = engine;
     this.#chunks = chunks;
     this.#over = new Promise((resolve) => {
@@ -102,7 +125,7 @@ class Feed {
 
   async run(start: Buffer): Promise<void> {
     try {
-      for (let chunk: Buffer | undefined = start; chunk; chunk = await this.#next()) {
+      for (let chunk: Buffer | undefined = start; chunk; chunk = await this.#chunks.next()) {
         this.#keep(chunk);
         if (this.#isOver) return;
         if (!this.#engine.write(chunk)) await Promise.race([once(this.#engine, 'drain'), this.#over]);
@@ -122,12 +145,7 @@ class Feed {
     const queued = this.#unread.reduce((sum, { length }) => sum + length, 0);
     const read = this.#engine.bytesWritten - (this.#given - queued);
     expectZeros(Buffer.concat(this.#unread).subarray(read));
-    for (let chunk = await this.#next(); chunk; chunk = await this.#next()) expectZeros(chunk);
-  }
-
-  async #next(): Promise<Buffer | undefined> {
-    const { done, value } = await this.#chunks.next();
-    return done ? undefined : value;
+    for (let chunk = await this.#chunks.next(); chunk; chunk = await this.#chunks.next()) expectZeros(chunk);
   }
 
   #keep(chunk: Buffer): void {

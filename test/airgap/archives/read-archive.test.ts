@@ -384,6 +384,20 @@ t.test('no more is read than is asked for, and the input is let go of', async (t
   }
 });
 
+t.test('who stops does not wait for an input that stalls', async (t) => {
+  const archive = rawTar({ path: 'a', body: Buffer.alloc(5000) }, { path: 'b' });
+  for (const bytes of [archive, gzipSync(archive, { level: 0 })]) {
+    async function* input(): AsyncGenerator<Buffer> {
+      yield bytes.subarray(0, 3000);
+      await new Promise(() => undefined);
+    }
+    const entries = readArchive(input(), LIMITS);
+    t.match(await entries.next(), { value: { path: 'a' } });
+    await entries.return();
+    t.pass('it ended');
+  }
+});
+
 t.test('what the input throws is thrown', async (t) => {
   const archive = rawTar({ path: 'a', body: Buffer.alloc(5000, 'random') });
   for (const bytes of [archive, gzipSync(archive), zstdCompressSync(archive)]) {
