@@ -1,7 +1,8 @@
 /** Owns the unpacking of archives: plain, gzip (RFC 1952) or Zstandard (RFC 8878), told apart by their first bytes. */
 import { once } from 'node:events';
-import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import { constants, createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
 import { ArchiveError } from './archive-error.ts';
+import { expectZeros } from './zeros.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -26,8 +27,7 @@ export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<
     const start = await readStart(chunks);
     const compression = compressionOf(start);
     if (compression !== 'none') {
-      const create = compression === 'gzip' ? createGunzip : createZstdDecompress;
-      yield* unpack(start, chunks, create({ chunkSize: CHUNK_BYTES }), compression);
+      yield* unpack(start, chunks, createEngine(compression), compression);
       return;
     }
     if (start.length > 0) yield start;
@@ -35,6 +35,18 @@ export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<
   } finally {
     await chunks.close();
   }
+}
+
+/**
+ * A frame says how much of what was unpacked must be kept to go on, up to 2 GiB. `zstd -19` wants 8 MiB, which is what every
+ * reader should give (RFC 8878, 3.1.1.1.2); `--long` and `--ultra` want 128.
+ */
+const MAX_WINDOW_LOG = 25;
+
+function createEngine(compression: 'gzip' | 'zstd'): Gunzip | ZstdDecompress {
+  if (compression === 'gzip') return createGunzip({ chunkSize: CHUNK_BYTES });
+  const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
+  return createZstdDecompress({ chunkSize: CHUNK_BYTES, params });
 }
 
 /** The input in turn. */
@@ -86,17 +98,23 @@ async function* unpack(
     yield* engine;
   } catch (cause) {
     if (feed.failure !== undefined) throw feed.failure;
-    throw new ArchiveError(
-      `the ${compression} data is damaged or was cut off; copy the archive anew`,
-      undefined,
-      cause,
-    );
+    throw notUnpacked(compression, cause);
   } finally {
     engine.destroy();
   }
   await feeding;
   await feed.expectZeros();
 }
+
+function notUnpacked(compression: Compression, cause: unknown): ArchiveError {
+  const isLarge = cause instanceof Error && 'code' in cause && cause.code === TOO_LARGE;
+  const what = isLarge
+    ? `needs a window of more than ${2 ** (MAX_WINDOW_LOG - 20)} MiB; compress the archive anew without --long or --ultra`
+    : 'is damaged or was cut off; copy the archive anew';
+  return new ArchiveError(`the ${compression} data ${what}`, undefined, cause);
+}
+
+const TOO_LARGE = 'ZSTD_error_frameParameter_windowTooLarge';
 
 /**
  * Gives an engine its input. The engine ends at the last member that it knows, and says nothing about what follows: what it
@@ -163,22 +181,4 @@ class Feed {
       this.#unread.shift();
     }
   }
-}
-
-/** @throws ArchiveError */
-export function expectZeros(bytes: Buffer): void {
-  if (!isZero(bytes))
-    throw new ArchiveError(
-      'something follows after the end of the archive; it is damaged, or not one archive',
-    );
-}
-
-const ZEROS = Buffer.alloc(64 * 1024);
-
-export function isZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const part = bytes.subarray(at, at + ZEROS.length);
-    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
-  }
-  return true;
 }

@@ -1,4 +1,4 @@
-import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
 import t from 'tap';
 import { ArchiveError } from '../../../src/airgap/archives/archive-error.ts';
 import { type ArchiveLimits, readArchive } from '../../../src/airgap/archives/read-archive.ts';
@@ -309,6 +309,18 @@ t.test('what is refused', async (t) => {
       t.match(failure.message, wanted, what);
     }
   }
+});
+
+t.test('a frame that would need much memory is refused', async (t) => {
+  const archive = rawTar({ path: 'a', body: Buffer.alloc(900_000, 'random') });
+  const { ZSTD_c_windowLog: windowLog, ZSTD_c_enableLongDistanceMatching: long } = constants;
+  const frame = (log: number): Promise<string[]> => {
+    const compressor = createZstdCompress({ params: { [windowLog]: log, [long]: 1 } });
+    compressor.end(archive);
+    return collect(compressor).then((bytes) => list(bytes));
+  };
+  t.equal((await frame(24)).length, 1);
+  await t.rejects(frame(27), /^the zstd data needs a window of more than 32 MiB; compress/);
 });
 
 t.test('cut off anywhere it is refused', async (t) => {
