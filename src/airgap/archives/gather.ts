@@ -75,8 +75,7 @@ export async function gather(
       if (bundle && carriedBytes > bundle.totalBytes) throw moreThanAnnounced(bundle);
       files.set(path, await putBlob(entry, sink));
     } else if (!bundle && NAMED_BY_MANIFEST.test(path)) files.set(path, await takeFile(entry, sink));
-    else if (!OBSOLETE.test(path))
-      notes.add(`${path} (${entry.size} bytes) is no part of an image; it was left out`);
+    else if (!OBSOLETE.test(path)) notes.addLeftOut(path, entry.size);
   }
   return { documents, files, links, bundle, notes };
 }

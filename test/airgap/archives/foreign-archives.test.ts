@@ -10,7 +10,7 @@ import { inPieces, MemoryContent } from './memory-content.ts';
 import { type RawEntry, rawTar } from './raw-tar.ts';
 import { addManifest, configOf, indexImage, tarOf } from './sample-images.ts';
 
-const LIMITS = { maxBytes: 1e8, maxEntries: 1000 };
+const LIMITS = { maxBytes: 1e8, maxEntries: 2000 };
 
 function read(archive: Buffer, sink = new MemoryContent()): Promise<ReadImages> {
   return readImages(readArchive(inPieces(archive, 5000), LIMITS), sink);
@@ -213,12 +213,21 @@ t.test('archives without manifests that are refused', async (t) => {
 
 t.test('what is no part of an image is noted, and so is a name that is none', async (t) => {
   const { notes, images } = await read(
-    rawTar(...dockerTwenty({ RepoTags: ['fine:1', 'Not a name'] }), { path: 'README', body: 'hello' }),
+    rawTar(
+      ...dockerTwenty({ RepoTags: ['fine:1', 'Not a name'] }),
+      { path: 'README', body: 'hello' },
+      { path: 'other.tar', body: 'x' },
+    ),
   );
   t.equal(images.length, 1);
   t.same(notes, [
     'README (5 bytes) is no part of an image; it was left out',
     'manifest.json: "Not a name" is no name of an image; it was left out',
+    'other.tar (1 bytes) is no part of an image; it was left out',
+  ]);
+  const strange = { path: 'other\u001b[2J.tar', body: 'x' };
+  t.same((await read(rawTar(...podman(), strange))).notes, [
+    'other\ufffd[2J.tar (1 bytes) is no part of an image; it was left out',
   ]);
   const many = Array.from({ length: 150 }, (_, at) => ({ path: `README-${at}` }));
   t.match((await read(rawTar(...podman(), ...many))).notes.slice(-1), ['and 50 more of this kind']);
@@ -338,6 +347,59 @@ t.test('a platform of which a part is there is noted, and none that is whole is 
   );
 });
 
+t.test('platforms without a name, and attestations', async (t) => {
+  const content = new MemoryContent();
+  const child = (layer: string, platform: object | undefined) => {
+    const { digest, size } = addManifest(content, { layers: [layer] });
+    return { mediaType: OCI_MANIFEST, digest, size, platform };
+  };
+  const unknown = { os: 'unknown', architecture: 'unknown' };
+  const cases: [what: string, children: object[], platforms: string[]][] = [
+    [
+      'an attestation',
+      [child('a', { os: 'linux', architecture: 'amd64' }), child('b', unknown)],
+      ['linux/amd64'],
+    ],
+    ['no platform', [child('a', undefined)], []],
+    ['an empty platform', [child('a', { os: '', architecture: '' })], []],
+    ['a platform that would steer a terminal', [child('a', { os: '\u001b[2J', architecture: 'x' })], []],
+  ];
+  for (const [what, children, platforms] of cases) {
+    const index = content.add(
+      JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: children }),
+    );
+    const manifests = [{ mediaType: OCI_INDEX, ...index }];
+    const { images } = await read(rawTar(LAYOUT, json('index.json', { manifests }), ...blobsOf(content)));
+    t.same(
+      images.map((image) => image.platforms),
+      [platforms],
+      what,
+    );
+    t.equal(images[0]?.contents.filter(({ kind }) => kind === 'manifest').length, children.length + 1, what);
+  }
+  const alone = content.add(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [
+        child('b', unknown),
+        {
+          ...child('c', undefined),
+          digest: digestOf('gone'),
+          platform: { os: 'linux', architecture: 'arm' },
+        },
+      ],
+    }),
+  );
+  const manifests = [{ mediaType: OCI_INDEX, ...alone }];
+  await expectRefused(
+    t,
+    rawTar(LAYOUT, json('index.json', { manifests }), ...blobsOf(content)),
+    /needs 1 blob that/,
+    'an attestation alone is no image',
+  );
+});
+
 t.test('an index in an index', async (t) => {
   const { content, image, index } = twoPlatforms(['amd64']);
   const outer = content.add(
@@ -361,6 +423,28 @@ t.test('an index in an index', async (t) => {
       }),
     );
   await expectRefused(t, nest(root), /nested more than 4 indexes deep/, 'too deep');
+});
+
+t.test('indexes that name the same over and over are refused, soon and in little memory', async (t) => {
+  const content = new MemoryContent();
+  const nest = (children: readonly object[], mark: number) => ({
+    mediaType: OCI_INDEX,
+    ...content.add(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, mark, manifests: children })),
+  });
+  const leaves = Array.from({ length: 200 }, (_, at) => {
+    const { digest, size } = addManifest(content, { layers: [`${at}`] });
+    return { mediaType: OCI_MANIFEST, digest, size };
+  });
+  // Each level names all of the level below: 200 times 200 times 600 contents.
+  const middle = Array.from({ length: 200 }, (_, at) => nest(leaves, at));
+  const manifests = Array.from({ length: 200 }, (_, at) => nest(middle, at));
+  const entries = [LAYOUT, json('index.json', { manifests }), ...blobsOf(content)];
+  await expectRefused(
+    t,
+    rawTar(...entries),
+    /name more content than can be looked through/,
+    'nested indexes',
+  );
 });
 
 t.test('layouts that are refused', async (t) => {
