@@ -4,19 +4,16 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
 import { describeStatus, listImages, type ReloadReport, type Status } from './admin/status.ts';
 import { Verifier } from './admin/verifier.ts';
+import { makeAirgap } from './airgap/airgap.ts';
 import { runBackground } from './background.ts';
 import type { Config } from './config/schema.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
 import { addressUrl, drain, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
-import { Blobs } from './mirror/blobs.ts';
-import { Listings } from './mirror/listings.ts';
-import { ManifestCache } from './mirror/manifest-cache.ts';
-import { Manifests } from './mirror/manifests.ts';
-import type { UpstreamTable } from './mirror/mirrored-upstream.ts';
-import { Permission } from './mirror/permission.ts';
-import { Visibility } from './mirror/visibility.ts';
+import type { Blobs } from './mirror/blobs.ts';
+import type { Manifests } from './mirror/manifests.ts';
+import { assembleMirror } from './mirror-assembly.ts';
 import {
   type DiskHealth,
   noteMisses,
@@ -126,7 +123,14 @@ function assemble(foundation: Foundation): Parts {
   const { table } = upstreams;
   metrics.watchRests(() => restsOf(table.all(), now()));
   const stop = new AbortController();
-  const mirror = makeMirror(foundation, table);
+  const mirror = assembleMirror({
+    opened,
+    upstreams: table,
+    isOffline: offline.isOffline,
+    now,
+    failedBehind: (reference, error) => log.warn({ reference, error }, 'a tag could not be confirmed behind'),
+  });
+  const airgap = makeAirgap({ ...opened, ...mirror, upstreams: table, isOffline: offline.isOffline, now });
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -160,6 +164,7 @@ function assemble(foundation: Foundation): Parts {
     reload: () => reloader.reload(),
     offline,
     misses: opened.misses,
+    airgap,
     notReady: () => reasonsNotReady(stop.signal, opened, health),
     log,
   };
@@ -188,23 +193,6 @@ async function closeAll(parts: Parts, deadline: AbortSignal, background?: Promis
   }
   giveUp.abort();
   opened.close();
-}
-
-function makeMirror(
-  { opened: { store, fills, catalog }, offline: { isOffline }, log, now }: Foundation,
-  upstreams: UpstreamTable,
-) {
-  const visibility = new Visibility({ catalog, isOffline, now });
-  const permission = new Permission({ catalog, visibility, isOffline, now });
-  const cache = new ManifestCache(store, catalog);
-  const failedBehind = (reference: string, error: unknown): void =>
-    log.warn({ reference, error }, 'a tag could not be confirmed behind');
-  const manifests = new Manifests({ catalog, cache, permission, visibility, isOffline, now, failedBehind });
-  return {
-    manifests,
-    blobs: new Blobs({ store, fills, permission, visibility, isOffline, now }),
-    listings: new Listings({ upstreams, catalog, cache, manifests, visibility, isOffline, now }),
-  };
 }
 
 async function reasonsNotReady(

@@ -35,6 +35,11 @@ export async function createLogger({
   return { log: pino(options, destination.stream), flush: destination.flush };
 }
 
+/** @returns a logger that says nothing: a command tells what it finds itself */
+export function silentLogger(): Logger {
+  return pino({ level: 'silent' });
+}
+
 interface Destination {
   stream: DestinationStream;
   flush: () => Promise<void>;

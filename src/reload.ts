@@ -1,12 +1,12 @@
 /** Owns what another configuration changes while hubcap runs, and what it does not. */
 import { isDeepStrictEqual } from 'node:util';
-import { RefusedError } from './admin/refused-error.ts';
 import type { ReloadReport } from './admin/status.ts';
 import { ConfigError } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import type { RegistryServer } from './http/registry-server.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { RefusedError } from './refused-error.ts';
 import type { DataDirectory } from './store/data-directory.ts';
 import type { OfflineSwitch } from './upstream/offline-switch.ts';
 import type { Upstreams } from './upstreams.ts';

@@ -30,11 +30,12 @@ const ROOT = new Set([
   'daemon.ts',
   'listeners.ts',
   'local-control.ts',
+  'mirror-assembly.ts',
   'observers.ts',
   'reload.ts',
   'upstreams.ts',
 ]);
-const COMMON = new Set(['outcome.ts', 'single-flight.ts', 'log.ts', 'metrics.ts']);
+const COMMON = new Set(['outcome.ts', 'refused-error.ts', 'single-flight.ts', 'units.ts', 'log.ts', 'metrics.ts']);
 const READS_ENVIRONMENT = 'cli/options.ts';
 
 const PATTERNS: readonly [what: string, pattern: RegExp][] = [

@@ -1,13 +1,21 @@
 /** Owns the admin listener and the control socket: what is seen from outside, read-only over TCP. */
 import { createServer, type Server } from 'node:http';
 import type { Registry } from 'prom-client';
+import type { AirgapServices } from '../airgap/airgap.ts';
+import type {
+  ExportRequest,
+  ImportRequest,
+  PinRequest,
+  PrewarmRequest,
+  RemoveRequest,
+} from '../airgap/commands.ts';
 import type { Logger } from '../log.ts';
+import { RefusedError } from '../refused-error.ts';
 import type { Misses } from '../store/misses.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import type { OfflineSwitch } from '../upstream/offline-switch.ts';
-import { type AdminRoutes, answerByRoute, json, lines, text } from './answers.ts';
+import { type AdminRoutes, answerByRoute, headed, json, lines, readJson, text } from './answers.ts';
 import { listMisses } from './misses.ts';
-import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
@@ -21,6 +29,7 @@ export interface AdminServices {
   reload: () => Promise<ReloadReport>;
   offline: OfflineSwitch;
   misses: Misses;
+  airgap: AirgapServices;
   /** tries what serving needs; the reasons why it is not ready, empty where it is */
   notReady: () => Promise<string[]>;
   log: Logger;
@@ -33,6 +42,10 @@ const READ_LIMITS = {
   maxHeaderSize: 16 * 1024,
 };
 
+/** An archive takes as long to come as it takes; whoever sends nothing for this long has gone. */
+const CONTROL_IDLE_MS = 10 * 60_000;
+const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0 };
+
 /** Makes the TCP listener's server; it is not listening yet. */
 export function createAdminServer(services: AdminServices): Server {
   return createServer(READ_LIMITS, (request, response) => {
@@ -42,9 +55,9 @@ export function createAdminServer(services: AdminServices): Server {
 
 /** Makes the control socket's server. Who may connect may ask for everything: the socket's mode is the permission. */
 export function createControlServer(services: AdminServices): Server {
-  return createServer(READ_LIMITS, (request, response) => {
+  return createServer(CONTROL_LIMITS, (request, response) => {
     answerByRoute(request, response, CONTROL_ROUTES, services);
-  });
+  }).setTimeout(CONTROL_IDLE_MS);
 }
 
 const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
@@ -80,7 +93,45 @@ const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
     method: 'POST',
     answer: ({ verify }, query) => lines(verify(query.get('reference') ?? undefined)),
   },
+  '/v1/prewarm': {
+    method: 'POST',
+    answer: async ({ airgap }, _, body) => lines(airgap.prewarm(await readJson<PrewarmRequest>(body))),
+  },
+  '/v1/pins': { method: 'GET', answer: ({ airgap }) => lines(airgap.pins()) },
+  '/v1/pin': {
+    method: 'POST',
+    answer: async ({ airgap }, _, body) => json(200, await airgap.pin(await readJson<PinRequest>(body))),
+  },
+  '/v1/unpin': {
+    method: 'POST',
+    answer: async ({ airgap }, _, body) => json(200, await airgap.unpin(await readJson<string[]>(body))),
+  },
+  '/v1/remove': {
+    method: 'POST',
+    answer: async ({ airgap }, _, body) =>
+      json(200, await airgap.remove(await readJson<RemoveRequest>(body))),
+  },
+  '/v1/export': {
+    method: 'POST',
+    answer: async ({ airgap }, _, body) => {
+      const { plan, bundle } = await airgap.export(await readJson<ExportRequest>(body));
+      return headed(plan, bundle);
+    },
+  },
+  '/v1/import': {
+    method: 'POST',
+    answer: ({ airgap }, query, body) => lines(airgap.import(readImportRequest(query), body)),
+  },
 };
+
+/** @param query `request=JSON`: the archive is the body */
+function readImportRequest(query: URLSearchParams): ImportRequest {
+  try {
+    return JSON.parse(query.get('request') ?? '') as ImportRequest;
+  } catch {
+    throw new RefusedError(400, 'say what is to be imported: is it another version of hubcap?');
+  }
+}
 
 /** @param query `state=on|off` */
 function turn(offline: OfflineSwitch, query: URLSearchParams): OfflineState {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from '../log.ts';
-import { RefusedError } from './refused-error.ts';
+import { RefusedError } from '../refused-error.ts';
 
 interface WholeAnswer {
   status: number;
@@ -16,14 +16,20 @@ interface LinesAnswer {
   items: Iterable<unknown> | AsyncIterable<unknown>;
 }
 
-export type Answer = WholeAnswer | LinesAnswer;
+/** A line of JSON, then bytes. */
+interface HeadedAnswer {
+  head: unknown;
+  bytes: AsyncIterable<Buffer>;
+}
+
+export type Answer = WholeAnswer | LinesAnswer | HeadedAnswer;
 
 /** What can be asked at a path. */
 export interface AdminRoute<S> {
   /** GET goes for HEAD too; what changes anything is a POST */
   method: 'GET' | 'POST';
   /** @throws RefusedError */
-  answer(services: S, query: URLSearchParams): Answer | Promise<Answer>;
+  answer(services: S, query: URLSearchParams, body: AsyncIterable<Buffer>): Answer | Promise<Answer>;
 }
 
 export type AdminRoutes<S> = Readonly<Record<string, AdminRoute<S>>>;
@@ -41,6 +47,30 @@ export function lines(items: LinesAnswer['items']): Answer {
   return { items };
 }
 
+/** @param bytes sent as they come, and no longer read when the client leaves */
+export function headed(head: unknown, bytes: AsyncIterable<Buffer>): Answer {
+  return { head, bytes };
+}
+
+const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024;
+
+/** Reads a request's document. @throws RefusedError where it is none */
+export async function readJson<T>(body: AsyncIterable<Buffer>): Promise<T> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_DOCUMENT_BYTES)
+      throw new RefusedError(400, 'the request is too large: ask for less at once');
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
+  } catch {
+    throw new RefusedError(400, 'the request is no JSON: is it another version of hubcap?');
+  }
+}
+
 /** Answers a request by what is at its path, whatever happens. */
 export async function answerByRoute<S extends { log: Logger }>(
   request: IncomingMessage,
@@ -51,6 +81,7 @@ export async function answerByRoute<S extends { log: Logger }>(
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
   try {
     await send(response, await find(request, path, query, routes, services), request.method === 'HEAD');
+    request.resume(); // what nobody wanted to read
   } catch (error) {
     if (isClientGone(error)) return; // what it asked for ends with it
     services.log.error({ error, path }, 'admin request failed');
@@ -60,12 +91,13 @@ export async function answerByRoute<S extends { log: Logger }>(
 }
 
 async function find<S>(
-  { method = '' }: IncomingMessage,
+  request: IncomingMessage,
   path: string,
   query: string,
   routes: AdminRoutes<S>,
   services: S,
 ): Promise<Answer> {
+  const { method = '' } = request;
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
   const isReading = method === 'GET' || method === 'HEAD';
   const isPost = route?.method === 'POST';
@@ -73,7 +105,7 @@ async function find<S>(
   if (!isPost && !isReading) return text(405, 'this can only be read: use GET\n');
   if (!route) return text(404, `there is nothing here: see ${Object.keys(routes).join(', ')}\n`);
   try {
-    return await route.answer(services, new URLSearchParams(query));
+    return await route.answer(services, new URLSearchParams(query), request);
   } catch (error) {
     if (error instanceof RefusedError) return text(error.status, `${error.message}\n`);
     throw error;
@@ -82,8 +114,14 @@ async function find<S>(
 
 async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
   if ('items' in answer) {
-    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders();
     await pipeline(Readable.from(isHead ? [] : jsonLines(answer.items)), response);
+    return;
+  }
+  if ('head' in answer) {
+    response.writeHead(200, { 'content-type': 'application/octet-stream' });
+    if (isHead) response.end();
+    else await pipeline(Readable.from(headedBytes(answer)), response);
     return;
   }
   const { status, type, body } = answer;
@@ -94,6 +132,11 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
     'x-content-type-options': 'nosniff',
   });
   response.end(isHead ? undefined : body);
+}
+
+async function* headedBytes({ head, bytes }: HeadedAnswer): AsyncGenerator<Buffer> {
+  yield Buffer.from(`${JSON.stringify(head)}\n`);
+  yield* bytes;
 }
 
 async function* jsonLines(items: LinesAnswer['items']): AsyncGenerator<string> {

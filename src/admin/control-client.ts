@@ -1,15 +1,32 @@
 /** Owns asking a running daemon through its control socket. */
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import type { AirgapServices, ExportedBundle } from '../airgap/airgap.ts';
+import type {
+  ExportRequest,
+  ImportEvent,
+  ImportRequest,
+  PinReport,
+  PinRequest,
+  PinStatus,
+  PrewarmEvent,
+  PrewarmRequest,
+  RemoveReport,
+  RemoveRequest,
+  UnpinReport,
+} from '../airgap/commands.ts';
+import { RefusedError } from '../refused-error.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
+import { readHeaded } from './headed-stream.ts';
 import type { MissStatus } from './misses.ts';
-import { RefusedError } from './refused-error.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
 
 /** What a command can ask, of a running daemon or of the data directory itself. */
-export interface Control {
+export interface Control extends AirgapServices {
   status(): Promise<Status>;
   images(): AsyncIterable<ImageStatus>;
   /** @param reference undefined for the whole store. @throws RefusedError when it is read */
@@ -30,6 +47,8 @@ export interface DaemonControl extends Control {
 }
 
 const DEADLINE_MS = 10_000;
+/** What changes something may take longer before its first word. */
+const POST_DEADLINE_MS = 60_000;
 
 /**
  * Finds the daemon that serves a data directory.
@@ -86,26 +105,52 @@ class SocketControl implements DaemonControl {
     return (await this.#document<{ cleared: number }>('/v1/misses/clear', 'POST')).cleared;
   }
 
+  async *prewarm(asked: PrewarmRequest): AsyncGenerator<PrewarmEvent> {
+    yield* this.#items<PrewarmEvent>('/v1/prewarm', jsonBody(asked));
+  }
+
+  async *pins(): AsyncGenerator<PinStatus> {
+    for await (const line of this.#lines('/v1/pins')) yield JSON.parse(line) as PinStatus;
+  }
+
+  async pin(asked: PinRequest): Promise<PinReport> {
+    return await this.#document<PinReport>('/v1/pin', 'POST', jsonBody(asked));
+  }
+
+  async unpin(references: readonly string[]): Promise<UnpinReport> {
+    return await this.#document<UnpinReport>('/v1/unpin', 'POST', jsonBody(references));
+  }
+
+  async remove(asked: RemoveRequest): Promise<RemoveReport> {
+    return await this.#document<RemoveReport>('/v1/remove', 'POST', jsonBody(asked));
+  }
+
+  async export(asked: ExportRequest): Promise<ExportedBundle> {
+    const response = await this.#answer('/v1/export', 'POST', jsonBody(asked));
+    return await readHeaded(response);
+  }
+
+  async *import(asked: ImportRequest, archive: AsyncIterable<Buffer>): AsyncGenerator<ImportEvent> {
+    const query = new URLSearchParams({ request: JSON.stringify(asked) });
+    yield* this.#items<ImportEvent>(`/v1/import?${query}`, archive);
+  }
+
   async close(): Promise<void> {
     // each question has a connection of its own
   }
 
-  async #document<T>(path: string, method: 'GET' | 'POST' = 'GET'): Promise<T> {
+  async #document<T>(path: string, method: Method = 'GET', body?: Body): Promise<T> {
     const lines: string[] = [];
-    for await (const line of this.#lines(path, method)) lines.push(line);
+    for await (const line of this.#lines(path, method, body)) lines.push(line);
     return JSON.parse(lines.join('\n')) as T;
   }
 
-  async *#lines(path: string, method: 'GET' | 'POST' = 'GET'): AsyncGenerator<string> {
-    const response = await this.#ask(path, method);
-    const { statusCode = 0 } = response;
-    if (method === 'POST' && (statusCode === 400 || statusCode === 404 || statusCode === 409)) {
-      throw new RefusedError(statusCode, (await text(response)).trim());
-    }
-    if (statusCode !== 200) {
-      response.destroy();
-      throw new Error(`hubcap answers ${response.statusCode} on ${this.#path}: is it another version?`);
-    }
+  async *#items<T>(path: string, body: Body): AsyncGenerator<T> {
+    for await (const line of this.#lines(path, 'POST', body)) yield JSON.parse(line) as T;
+  }
+
+  async *#lines(path: string, method: Method = 'GET', body?: Body): AsyncGenerator<string> {
+    const response = await this.#answer(path, method, body);
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
     } catch (error) {
@@ -116,9 +161,27 @@ class SocketControl implements DaemonControl {
     if (!response.complete) throw new Error('hubcap ended its answer early: see its log');
   }
 
-  #ask(path: string, method: string): Promise<IncomingMessage> {
+  /** @throws RefusedError where what is asked for is refused */
+  async #answer(path: string, method: Method, body?: Body): Promise<IncomingMessage> {
+    const response = await this.#ask(path, method, body);
+    const { statusCode = 0 } = response;
+    if (statusCode === 200) return response;
+    if (method === 'POST' && (statusCode === 400 || statusCode === 404 || statusCode === 409)) {
+      throw new RefusedError(statusCode, (await text(response)).trim());
+    }
+    response.destroy();
+    throw new Error(`hubcap answers ${statusCode} on ${this.#path}: is it another version?`);
+  }
+
+  #ask(path: string, method: Method, body: Body = []): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const options = { socketPath: this.#path, path, method, agent: false, timeout: DEADLINE_MS };
+      const options = {
+        socketPath: this.#path,
+        path,
+        method,
+        agent: false,
+        timeout: method === 'POST' ? POST_DEADLINE_MS : DEADLINE_MS,
+      };
       const call = request(options, (response) => {
         // How long the work takes that was asked for is nobody's fault; it ends with the daemon or the command.
         if (method === 'POST') call.setTimeout(0);
@@ -128,9 +191,17 @@ class SocketControl implements DaemonControl {
         call.destroy(new Error(`hubcap does not answer on ${this.#path}: see its log`)),
       );
       call.on('error', reject);
-      call.end();
+      // Where hubcap has answered before it has read all, what it says counts.
+      pipeline(Readable.from(body), call).catch(reject);
     });
   }
+}
+
+type Method = 'GET' | 'POST';
+type Body = Iterable<Buffer> | AsyncIterable<Buffer>;
+
+function jsonBody(value: unknown): Buffer[] {
+  return [Buffer.from(JSON.stringify(value))];
 }
 
 function isNobodyThere(error: unknown): boolean {

@@ -3,10 +3,10 @@ import { performance } from 'node:perf_hooks';
 import type { Digest } from '../oci/digest.ts';
 import { type ImageName, parseImageName } from '../oci/image-name.ts';
 import { parseRepository } from '../oci/reference.ts';
+import { RefusedError } from '../refused-error.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { closureOf } from '../store/closure.ts';
 import { type VerifiedParts, type VerifyEvent, type VerifySelection, verify } from '../store/verify.ts';
-import { RefusedError } from './refused-error.ts';
 
 export interface VerifierParts extends VerifiedParts {
   catalog: Catalog;

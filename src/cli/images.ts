@@ -1,7 +1,7 @@
 /** `hubcap images`: what is in the store, by the names that clients use. */
 import type { Argv, CommandModule } from 'yargs';
 import type { ImageStatus } from '../admin/status.ts';
-import { formatBytes } from '../config/units.ts';
+import { formatBytes } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 import { formatTable } from './table.ts';

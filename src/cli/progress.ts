@@ -1,7 +1,7 @@
 /** Owns showing how far something is: a bar on a terminal, a line now and then elsewhere. */
 import { performance } from 'node:perf_hooks';
 import { Presets, SingleBar } from 'cli-progress';
-import { formatBytes, formatDuration } from '../config/units.ts';
+import { formatBytes, formatDuration } from '../units.ts';
 
 export interface Progress {
   update(state: { bytes: number; totalBytes: number }): void;

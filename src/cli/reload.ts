@@ -1,7 +1,7 @@
 /** `hubcap reload`: the running hubcap reads its configuration again. */
 import type { Argv, CommandModule } from 'yargs';
-import { RefusedError } from '../admin/refused-error.ts';
 import type { ReloadReport } from '../admin/status.ts';
+import { RefusedError } from '../refused-error.ts';
 import { withDaemon } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 import { ReportedError } from './reported-error.ts';

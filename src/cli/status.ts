@@ -1,7 +1,7 @@
 /** `hubcap status`: what the daemon does now. */
 import type { Argv, CommandModule } from 'yargs';
 import type { AccountStatus, Status } from '../admin/status.ts';
-import { formatBytes, formatDuration } from '../config/units.ts';
+import { formatBytes, formatDuration } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 

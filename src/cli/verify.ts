@@ -1,10 +1,10 @@
 /** `hubcap verify`: whether what is in the store is what it should be. */
 import type { Argv, CommandModule } from 'yargs';
-import { RefusedError } from '../admin/refused-error.ts';
-import { formatBytes } from '../config/units.ts';
 import { parseImageName } from '../oci/image-name.ts';
+import { RefusedError } from '../refused-error.ts';
 import type { StoreFinding } from '../store/findings.ts';
 import type { VerifyEvent, VerifyReport } from '../store/verify.ts';
+import { formatBytes } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 import { openProgress, type Progress } from './progress.ts';

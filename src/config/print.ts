@@ -1,8 +1,8 @@
 /** Owns showing the effective configuration, as a file that could be loaded again, with secrets hidden. */
 import { stringify } from 'yaml';
+import { formatDuration, formatExactBytes } from '../units.ts';
 import { formatAddress } from './address.ts';
 import type { Config, CredentialConfig, EndpointConfig, Share, UpstreamConfig } from './schema.ts';
-import { formatDuration, formatExactBytes } from './units.ts';
 
 const HIDDEN = '***';
 

@@ -1,7 +1,8 @@
 /** Owns the meaning of each written value: unknown in, the typed value or what was expected out. Reads no file. */
+
+import { formatDuration, parseBytes, parseDuration } from '../units.ts';
 import { parseAddress, parseHost, parseRegistryHost } from './address.ts';
 import type { Address, Share } from './schema.ts';
-import { formatDuration, parseBytes, parseDuration } from './units.ts';
 
 /** The refusal of a value: what should have been written. */
 export class Expected {

@@ -1,6 +1,7 @@
 /** Owns lists as clients ask for them: the tags of a repository, the referrers of a digest, the repositories held. */
 import type { Digest } from '../oci/digest.ts';
 import { parseRepository } from '../oci/reference.ts';
+import { readReferrers } from '../oci/referrer.ts';
 import type { Catalog } from '../store/catalog.ts';
 import { goingOn, jsonListing, type ListedPage, type Listing } from './listing.ts';
 import type { ManifestCache } from './manifest-cache.ts';
@@ -48,6 +49,21 @@ export class Listings {
     const wish = (): Wish => ({ kind: 'referrers', path: `referrers/${digest}` });
     const list = (): Promise<Listing> => this.#referrers.list(place, digest, question);
     return await this.#options.visibility.during(place, wish, list);
+  }
+
+  /**
+   * As `referrers`, whole and for nobody: it does not matter whether the repository is for everybody.
+   * @returns digests, up to `limit`
+   * @throws RegistryError
+   */
+  async referrersOf(place: Place, digest: Digest, limit: number): Promise<Digest[]> {
+    const found: Digest[] = [];
+    for (let last: string | null | undefined = ''; typeof last === 'string' && found.length < limit; ) {
+      const { body, next } = await this.#referrers.list(place, digest, { artifactType: undefined, last });
+      found.push(...(readReferrers(body) ?? []).map((referrer) => referrer.digest));
+      last = next?.get('last');
+    }
+    return found.slice(0, limit);
   }
 
   /** The repositories of which hubcap holds something that it would serve, as a path that it serves them under. */

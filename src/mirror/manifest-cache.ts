@@ -72,6 +72,17 @@ export class ManifestCache {
     if (parsed) await this.#put(digest, hot.body, parsed);
   }
 
+  /** @returns whether the manifest is on disk, to which it is written again where it is in memory alone */
+  async isStored(digest: Digest): Promise<boolean> {
+    await this.ensureStored(digest);
+    return await this.#store.isStored(digest);
+  }
+
+  /** It was removed: what is in memory is not to bring it back. */
+  forget(digest: Digest): void {
+    this.#hot.delete(digest);
+  }
+
   #keep(manifest: StoredManifest): StoredManifest {
     this.#hot.set(manifest.digest, manifest);
     return manifest;

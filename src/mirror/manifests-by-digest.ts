@@ -80,6 +80,24 @@ export class ManifestsByDigest {
     }
   }
 
+  /**
+   * Brings a manifest into the store, for nobody: the reserve of a pull limit is not spent.
+   * @throws RegistryError, UpstreamError
+   */
+  async obtain(place: Place, digest: Digest): Promise<FetchedContent> {
+    const { cache, permission, absences, isOffline } = this.#options;
+    const stored = await cache.get(digest);
+    const grant = permission.state(place, digest);
+    if (!stored && isOffline())
+      throw offlineUnknown(nameOf(place, { kind: 'digest', digest }), 'MANIFEST_UNKNOWN');
+    if (!stored) {
+      absences.check(keyOf(place, digest));
+      return await this.fetch(place, digest, true);
+    }
+    if (grant !== 'held' && !isOffline()) await this.#proven(place, stored, grant !== 'none');
+    return { manifest: stored, outcome: 'hit' };
+  }
+
   /** @returns whether it can be served now without asking anyone */
   async isServable(place: Place, digest: Digest): Promise<boolean> {
     const { cache, permission } = this.#options;

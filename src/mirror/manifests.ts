@@ -4,12 +4,13 @@ import { defaultPlatformManifest, parseManifest } from '../oci/manifest.ts';
 import { isIndexType } from '../oci/media-types.ts';
 import { type Reference, referenceText, type Tag } from '../oci/reference.ts';
 import { manifestUnknown } from '../oci/registry-error.ts';
-import type { Catalog } from '../store/catalog.ts';
+import type { Doubt, Outcome } from '../outcome.ts';
+import type { Catalog, TagState } from '../store/catalog.ts';
 import { Absences } from './absences.ts';
 import type { Resolution } from './asking-tags.ts';
 import { cannotSay, toRegistryError, upstreamStatusOf } from './failures.ts';
 import { KnownTags } from './known-tags.ts';
-import type { ManifestCache } from './manifest-cache.ts';
+import type { ManifestCache, StoredManifest } from './manifest-cache.ts';
 import { isNoSuchManifest, ManifestsByDigest } from './manifests-by-digest.ts';
 import type { Permission } from './permission.ts';
 import { nameOf, type Place } from './place.ts';
@@ -24,6 +25,18 @@ export interface ManifestQuestion extends Place {
   wantsBody: boolean;
   /** whether the client understands an index; false gets it the manifest for linux/amd64 by tag, as at the Hub */
   acceptsIndex: boolean;
+}
+
+/** A manifest that was brought into the store. */
+export interface ObtainedManifest {
+  manifest: StoredManifest;
+  /** `hit` where nothing was fetched */
+  outcome: Outcome;
+  /** false where the disk did not take it */
+  isStored: boolean;
+  /** why upstream's word on the tag is missing, where it is */
+  doubt?: Doubt | undefined;
+  upstreamStatus?: number | undefined;
 }
 
 export interface ManifestsOptions {
@@ -61,6 +74,64 @@ export class Manifests {
   async get(question: ManifestQuestion): Promise<ServedManifest> {
     const wish = (): Wish => ({ kind: 'manifest', path: `manifests/${referenceText(question.reference)}` });
     return await this.#visibility.during(question, wish, () => this.#get(question));
+  }
+
+  /**
+   * Brings a manifest into the store, for nobody: it does not matter whether the repository is for everybody, and the
+   * reserve of a pull limit is not spent.
+   * @throws RegistryError
+   */
+  async obtain(place: Place, reference: Reference): Promise<ObtainedManifest> {
+    try {
+      if (reference.kind === 'digest') return await this.#obtained(place, reference.digest, {});
+      const { known, doubt, upstreamStatus } = await this.#tags.follow(place, reference.tag);
+      const obtained = await this.#obtained(place, known.digest, { doubt, upstreamStatus });
+      this.#known.stored(place, known.digest, reference.tag);
+      return obtained;
+    } catch (error) {
+      throw toRegistryError(nameOf(place, reference), error);
+    }
+  }
+
+  /**
+   * What a reference is by upstream's word, without spending a pull where it need not.
+   * @throws RegistryError
+   */
+  async look(place: Place, reference: Reference): Promise<{ digest: Digest; doubt: Doubt | undefined }> {
+    try {
+      if (reference.kind === 'tag') {
+        const { known, doubt } = await this.#tags.resolve(place, reference.tag, false);
+        return { digest: known.digest, doubt };
+      }
+      const { digest, doubt } = await this.#byDigest.get(place, reference.digest, false);
+      return { digest, doubt };
+    } catch (error) {
+      throw toRegistryError(nameOf(place, reference), error);
+    }
+  }
+
+  /** A person says what a tag is: an image that was carried here. */
+  adopt(place: Place, tag: Tag, state: TagState): void {
+    this.#tags.adopt(place, tag, state);
+  }
+
+  /** A person has a tag, or what a manifest was, forgotten. */
+  forget(place: Place, reference: Reference): void {
+    if (reference.kind === 'tag') this.#tags.forget(place, reference.tag);
+    else {
+      this.#known.forgetDigest(place, reference.digest);
+      this.#cache.forget(reference.digest);
+    }
+  }
+
+  async #obtained(
+    place: Place,
+    digest: Digest,
+    { doubt, upstreamStatus }: Pick<ObtainedManifest, 'doubt' | 'upstreamStatus'>,
+  ): Promise<ObtainedManifest> {
+    const { manifest, outcome } = await this.#byDigest.obtain(place, digest);
+    const isStored = await this.#cache.isStored(digest);
+    return { manifest, outcome, isStored, doubt, upstreamStatus };
   }
 
   /** Resolves when what goes on behind the answers has ended. */

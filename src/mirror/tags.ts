@@ -70,6 +70,37 @@ export class Tags {
     return await this.#fetching.run(keyOf(place, tag), () => this.#asking.fetch(place, tag, 'reader')).result;
   }
 
+  /**
+   * What a tag is by upstream's word, for nobody: the reserve of a pull limit is not spent.
+   * @throws RegistryError, UpstreamError
+   */
+  async follow(place: Place, tag: Tag): Promise<Resolution> {
+    const { tags, absences, isOffline, now } = this.#options;
+    if (isOffline()) return await this.#offline(place, tag);
+    const known = tags.get(place, tag);
+    const ttlMs = ttlOf(place.upstream, place.repository, tag);
+    const decision = decideTag(known, now(), ttlMs, place.upstream, false);
+    if (known && (decision === 'fresh' || decision === 'ahead')) return { known, outcome: 'hit' };
+    const key = keyOf(place, tag);
+    absences.check(key);
+    const work = (): Promise<Resolution> =>
+      known ? this.#asking.confirm(place, tag, known, 'nobody') : this.#asking.fetch(place, tag, 'nobody');
+    return await this.#resolving.run(`nobody ${key}`, work).result;
+  }
+
+  /** A person says what a tag is, whatever upstream said of it. */
+  adopt(place: Place, tag: Tag, state: KnownTag): void {
+    const { tags, absences } = this.#options;
+    for (const known of [tag, state.digest]) absences.forget(keyOf(place, known));
+    tags.forget(place, tag);
+    tags.learn(place, tag, state);
+  }
+
+  /** A person has it forgotten. */
+  forget(place: Place, tag: Tag): void {
+    this.#options.tags.forget(place, tag);
+  }
+
   /** A manifest that could not be had: the tag by which a client knows of it is what it was before. */
   async missed(place: Place, digest: Digest): Promise<void> {
     const tag = this.#options.tags.awaiting(place, digest);

@@ -29,6 +29,12 @@ interface Word {
   askedInVainAtMs?: number;
 }
 
+/**
+ * In the place of a time: nobody but whoever carried the repository's content here has said that it is for everybody.
+ * That counts while upstream is not asked (offline), and no longer.
+ */
+export const CARRIED_AT_MS = 1;
+
 /** `absent` is about the path that was asked for, `public` and `private` about the repository. */
 type Answer = { path: string; word: 'public' | 'private' | 'absent' };
 
@@ -77,13 +83,14 @@ export class Visibility {
       if (word?.isPublic) return;
       throw offlineUnknown(wishName(place, wish), wish.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN');
     }
-    if (word?.isPublic) {
+    const isCarried = word?.atMs === CARRIED_AT_MS;
+    if (word?.isPublic && !isCarried) {
       const { askedInVainAtMs: atMs } = word;
       const isQuiet = atMs !== undefined && isWithin(ASK_AGAIN_AFTER_MS, atMs, now());
       if (isQuiet || isWithin(place.upstream.publicTtlMs, word.atMs, now())) return;
     } else if (word && isWithin(BRIEF_MS, word.atMs, now())) throw refusal(place);
     this.#absences.check(wishName(place, wish));
-    await this.#ask(place, wish, word?.isPublic === true);
+    await this.#ask(place, wish, word?.isPublic === true && !isCarried);
   }
 
   /**
@@ -138,6 +145,12 @@ export class Visibility {
     if (word && !word.isNoted) this.#learn(place, word.isPublic, word.atMs);
   }
 
+  /** Content of the repository was carried here: the catalog may say now what it did not before. */
+  carried(place: Place): void {
+    this.#unsaid.delete(pathOf(place));
+    if (!this.#words.has(pathOf(place))) this.#recall(place);
+  }
+
   async #ask(place: Place, wish: Wish, wasPublic: boolean): Promise<void> {
     const { upstream } = place;
     try {
@@ -148,7 +161,8 @@ export class Visibility {
       }
     } catch (error) {
       const word = this.#words.get(pathOf(place));
-      if (!cannotSay(error) || !word?.isPublic) throw toRegistryError(wishName(place, wish), error);
+      if (!cannotSay(error) || !word?.isPublic || word.atMs === CARRIED_AT_MS)
+        throw toRegistryError(wishName(place, wish), error);
       this.#words.set(pathOf(place), { ...word, askedInVainAtMs: this.#options.now() });
     }
   }

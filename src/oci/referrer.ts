@@ -45,6 +45,14 @@ export function referrersTag(digest: Digest): string {
   return `${algorithm}-${hex.slice(0, 64)}`;
 }
 
+/** Where cosign keeps what it makes, beside the API and before it. */
+const COSIGN_SUFFIXES = ['sig', 'att', 'sbom'];
+
+/** @returns the tags under which cosign keeps signatures, attestations and SBOMs of a digest */
+export function cosignTags(digest: Digest): string[] {
+  return COSIGN_SUFFIXES.map((suffix) => `${referrersTag(digest)}.${suffix}`);
+}
+
 function parse(body: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(

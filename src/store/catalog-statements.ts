@@ -28,6 +28,14 @@ export function prepareCatalog(database: DatabaseSync) {
     ),
     selectPublicAt: prepare('SELECT public_at FROM repositories WHERE id = ?'),
     updatePublicAt: prepare('UPDATE repositories SET public_at = ? WHERE id = ?'),
+    insertPublicAt: prepare('UPDATE repositories SET public_at = coalesce(public_at, ?) WHERE id = ?'),
+    listHolders: prepare(
+      `SELECT r.upstream, r.name FROM holdings h JOIN repositories r ON r.id = h.repository WHERE h.digest = ? LIMIT ?`,
+    ),
+    countTagsOf: prepare('SELECT count(*) AS tags FROM tags WHERE digest = ?'),
+    listParents: prepare(
+      'SELECT DISTINCT l.parent FROM links l JOIN blobs b ON b.digest = l.parent WHERE l.child = ? AND l.is_foreign = 0 LIMIT ?',
+    ),
     selectHolding: prepare('SELECT proven_at FROM holdings WHERE repository = ? AND digest = ?'),
     deleteHolding: prepare('DELETE FROM holdings WHERE repository = ? AND digest = ?'),
     deleteTagsOf: prepare('DELETE FROM tags WHERE repository = ? AND digest = ?'),

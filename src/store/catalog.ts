@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { Descriptor, Manifest } from '../oci/manifest.ts';
 import type { Repository, Tag } from '../oci/reference.ts';
 import { type CatalogStatements, prepareCatalog } from './catalog-statements.ts';
+import { StorageError } from './errors.ts';
 
 /** A repository below an upstream; the same name below two upstreams is two repositories. */
 export interface RepositoryName {
@@ -20,6 +21,18 @@ export interface TagState {
   size: number | undefined;
   /** when upstream last said that the tag is this digest; ms since the epoch */
   checkedAtMs: number;
+}
+
+/** An image that was carried here. */
+export interface AdoptedImage {
+  repository: RepositoryName;
+  tag: Tag | undefined;
+  digest: Digest;
+  mediaType: string;
+  /** of the manifest, bytes */
+  size: number;
+  /** all that belongs to it and is stored, itself too */
+  contents: readonly Digest[];
 }
 
 export interface ImageRow {
@@ -145,6 +158,40 @@ export class Catalog {
     return noted !== undefined && noted.changes > 0;
   }
 
+  /**
+   * Notes images that were carried here, all or none: what their repositories hold and what their tags are.
+   * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known
+   * @throws StorageError
+   */
+  adopt(images: readonly AdoptedImage[], nowMs: number, carriedAtMs: number): void {
+    this.#durably(() => {
+      for (const { repository, tag, digest, mediaType, size, contents } of images) {
+        const id = this.#makeId(repository);
+        for (const content of contents) this.#statements.upsertHolding.run(id, content, nowMs);
+        if (tag !== undefined) this.#statements.upsertTag.run(id, tag, digest, mediaType, size, nowMs);
+        this.#statements.insertPublicAt.run(carriedAtMs, id);
+        this.#withSubjects.delete(id);
+      }
+    });
+  }
+
+  /** @returns repositories that were proven to hold the digest, up to `limit` */
+  holders(digest: Digest, limit: number): RepositoryName[] {
+    return this.#statements.listHolders
+      .all(digest, limit)
+      .map(({ upstream, name }) => ({ upstream: String(upstream), name: String(name) as Repository }));
+  }
+
+  /** @returns how many tags are the digest, of whatever repository */
+  tagsOf(digest: Digest): number {
+    return Number(this.#statements.countTagsOf.get(digest)?.tags);
+  }
+
+  /** @returns stored manifests that name the digest, up to `limit` */
+  parents(digest: Digest, limit: number): Digest[] {
+    return this.#statements.listParents.all(digest, limit).map(({ parent }) => String(parent) as Digest);
+  }
+
   /** @returns whether a manifest that the repository holds names the digest (as content, not as a foreign layer) */
   isNamed(repository: RepositoryName, digest: Digest): boolean {
     return this.namedAt(repository, digest) !== undefined;
@@ -226,6 +273,20 @@ export class Catalog {
         platform && [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
       this.#statements.upsertLink.run(digest, position, child, role, size, foreign ? 1 : 0, text ?? null);
     });
+  }
+
+  /** One transaction, which survives power loss too. */
+  #durably(work: () => void): void {
+    this.#database.exec('PRAGMA synchronous = FULL; BEGIN');
+    try {
+      work();
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw new StorageError('writing the catalog', error);
+    } finally {
+      this.#database.exec('PRAGMA synchronous = NORMAL');
+    }
   }
 
   #write<T>(work: () => T): T | undefined {

@@ -1,6 +1,7 @@
 /** Owns the rows that say which content is on disk and when it was last used: what eviction goes by. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Digest } from '../oci/digest.ts';
+import { sizeOnDisk } from './ledger.ts';
 
 export interface StoredContent {
   digest: Digest;
@@ -19,7 +20,10 @@ export class ContentIndex {
   readonly #insert: StatementSync;
   readonly #touch: StatementSync;
   readonly #oldest: StatementSync;
+  readonly #selectPinned: StatementSync;
+  readonly #updatePinned: StatementSync;
   readonly #removals: StatementSync[];
+  #pinnedBytes: number;
 
   static readonly #MAX_PENDING_USES = 4096;
 
@@ -27,10 +31,20 @@ export class ContentIndex {
     this.#database = database;
     this.#select = database.prepare('SELECT size FROM blobs WHERE digest = ?');
     this.#insert = database.prepare(
-      'INSERT INTO blobs (digest, size, last_used) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET size = excluded.size',
+      `INSERT INTO blobs (digest, size, last_used, is_pinned)
+       VALUES (?1, ?2, ?3, EXISTS (SELECT 1 FROM pinned WHERE digest = ?1))
+       ON CONFLICT (digest) DO UPDATE SET size = excluded.size`,
     );
     this.#touch = database.prepare('UPDATE blobs SET last_used = max(last_used, ?) WHERE digest = ?');
-    this.#oldest = database.prepare('SELECT digest, size FROM blobs ORDER BY last_used LIMIT ?');
+    this.#oldest = database.prepare(
+      'SELECT digest, size FROM blobs WHERE is_pinned = 0 ORDER BY last_used LIMIT ?',
+    );
+    this.#selectPinned = database.prepare('SELECT size FROM blobs WHERE digest = ? AND is_pinned = 1');
+    this.#updatePinned = database.prepare(
+      `UPDATE blobs SET is_pinned = 1 - is_pinned
+        WHERE digest = ?1 AND is_pinned <> EXISTS (SELECT 1 FROM pinned WHERE digest = ?1) RETURNING size, is_pinned`,
+    );
+    this.#pinnedBytes = readPinnedBytes(database);
     this.#removals = [
       'DELETE FROM blobs WHERE digest = ?',
       'DELETE FROM holdings WHERE digest = ?',
@@ -47,9 +61,32 @@ export class ContentIndex {
     return row && Number(row.size);
   }
 
+  /** what of the stored content is pinned, bytes on disk */
+  get pinnedBytes(): number {
+    return this.#pinnedBytes;
+  }
+
+  /** @returns whether the content is stored, and eviction may not take it */
+  isPinned(digest: Digest): boolean {
+    return this.#selectPinned.get(digest) !== undefined;
+  }
+
+  /** The pins of the digest have changed. To be called in the transaction that changes them. */
+  pinsChanged(digest: Digest): void {
+    const row = this.#updatePinned.get(digest);
+    if (row) this.#pinnedBytes += (row.is_pinned === 1 ? 1 : -1) * sizeOnDisk(Number(row.size));
+  }
+
+  /** What was changed in a transaction did not come to pass. */
+  recount(): void {
+    this.#pinnedBytes = readPinnedBytes(this.#database);
+  }
+
   /** Notes content that is on disk now. */
   add(content: StoredContent, nowMs: number): void {
+    const before = this.#pinnedBytesOf(content.digest);
     this.#insert.run(content.digest, content.size, nowMs);
+    this.#pinnedBytes += this.#pinnedBytesOf(content.digest) - before;
   }
 
   /** Notes a use; cheap, for the path of every hit. */
@@ -75,7 +112,7 @@ export class ContentIndex {
     this.#uses.clear();
   }
 
-  /** @returns up to `limit` entries, the least recently used first */
+  /** @returns up to `limit` entries that are not pinned, the least recently used first */
   leastRecentlyUsed(limit: number): StoredContent[] {
     try {
       this.flushUses();
@@ -88,9 +125,11 @@ export class ContentIndex {
   /** Forgets content and everything that is known only through it. */
   remove(digest: Digest): void {
     this.#uses.delete(digest);
+    const pinnedBytes = this.#pinnedBytesOf(digest);
     this.#transaction(() => {
       for (const statement of this.#removals) statement.run(digest);
     });
+    this.#pinnedBytes -= pinnedBytes;
   }
 
   /**
@@ -113,6 +152,11 @@ export class ContentIndex {
     return { objects: Number(row?.objects ?? 0), bytes: Number(row?.bytes ?? 0) };
   }
 
+  #pinnedBytesOf(digest: Digest): number {
+    const row = this.#selectPinned.get(digest);
+    return row ? sizeOnDisk(Number(row.size)) : 0;
+  }
+
   #transaction(work: () => void): void {
     this.#database.exec('BEGIN');
     try {
@@ -123,6 +167,13 @@ export class ContentIndex {
       throw error;
     }
   }
+}
+
+function readPinnedBytes(database: DatabaseSync): number {
+  const row = database
+    .prepare('SELECT coalesce(sum((size + ?1 - 1) / ?1 * ?1), 0) AS bytes FROM blobs WHERE is_pinned = 1')
+    .get(BigInt(sizeOnDisk(1)));
+  return Number(row?.bytes);
 }
 
 function toContent(row: Record<string, unknown>): StoredContent {

@@ -8,10 +8,12 @@ import { ContentIndex } from './content-index.ts';
 import { DiskStore, type StoreObserver } from './disk-store.ts';
 import { StorageError } from './errors.ts';
 import { Fills } from './fills.ts';
+import { Intake } from './intake.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
 import { Misses } from './misses.ts';
 import type { Partial } from './partials.ts';
+import { Pins } from './pins.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
@@ -39,6 +41,8 @@ export interface DataDirectory {
   store: DiskStore;
   fills: Fills;
   misses: Misses;
+  pins: Pins;
+  intake: Intake;
   /** partial files of an earlier process that are worth going on with */
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
@@ -79,11 +83,14 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       observer.storageFailed(new StorageError('writing the catalog', error)),
     );
     const misses = new Misses({ database, catalog });
+    const pins = new Pins({ database, index, maxBytes: () => store.ledger.maxBytes, now });
     return {
       layout,
       index,
       catalog,
       misses,
+      pins,
+      intake: new Intake(store, layout),
       store,
       fills: new Fills({ store, layout, observer, now }),
       partials,

@@ -72,6 +72,7 @@ export class DiskStore {
       freeBytes: () => this.freeBytes(),
       evict: (bytes, reason) => this.#evict(bytes, reason),
       comingBytes: () => this.#files.orphanedBytes,
+      pinnedBytes: () => index.pinnedBytes,
     });
     this.partials = new Partials(layout, this.ledger, now);
     this.aside = new Aside(layout, this.ledger, now);
@@ -118,6 +119,11 @@ export class DiskStore {
     return undefined;
   }
 
+  /** @returns whether content is stored, once what is being done to it is done */
+  async isStored(digest: Digest): Promise<boolean> {
+    return await this.#turns.run(digest, async () => this.sizeOf(digest) !== undefined);
+  }
+
   /** Notes a use of content that was served from memory. */
   use(digest: Digest): void {
     this.#options.index.use(digest, this.#options.now());
@@ -146,6 +152,17 @@ export class DiskStore {
       reservation.release();
     }
     return true;
+  }
+
+  /**
+   * Moves a file that was written, synced and proven into the store.
+   * @param settle called when the store counts it: what was reserved for it is free
+   * @throws StorageError
+   */
+  async adopt(digest: Digest, path: string, size: number, settle: () => void): Promise<void> {
+    await this.#place(digest, size, (target) => rename(path, target), settle).catch((error: unknown) => {
+      throw error instanceof StoreClosingError ? error : this.#failed('storing content', error);
+    });
   }
 
   /**
@@ -201,6 +218,9 @@ export class DiskStore {
       this.#halfRemoved.delete(digest);
       return 0;
     }
+    // It may have been pinned after it was chosen.
+    if (isEviction(reason) && !this.#halfRemoved.has(digest) && this.#options.index.isPinned(digest))
+      return 0;
     const clear = async (): Promise<void> => {
       await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
       this.#halfRemoved.set(digest, reason);
@@ -314,6 +334,10 @@ export class DiskStore {
     this.#options.observer.storageFailed(failure);
     return failure;
   }
+}
+
+function isEviction(reason: RemovalReason): boolean {
+  return reason === 'budget' || reason === 'minFree';
 }
 
 function ignoreMissing(error: unknown): void {

@@ -12,7 +12,7 @@ export interface EvictionParts {
   index: ContentIndex;
   now: () => number;
   /** throws StorageError, which has been told */
-  remove: (digest: Digest) => Promise<unknown>;
+  remove: (digest: Digest) => Promise<number>;
 }
 
 const EVICTION_BATCH = 64;
@@ -47,8 +47,7 @@ async function evictBatch({ index, now, remove }: EvictionParts, bytes: number):
   for (const { digest, size } of index.leastRecentlyUsed(EVICTION_BATCH)) {
     if (freed >= bytes) break;
     try {
-      await remove(digest);
-      freed += sizeOnDisk(size);
+      if ((await remove(digest)) > 0) freed += sizeOnDisk(size);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       index.use(digest, now()); // told to the observer; one file that cannot go must not keep the others

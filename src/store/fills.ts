@@ -99,6 +99,11 @@ export class Fills {
     return this.#starting.has(digest) || this.#running.has(digest);
   }
 
+  /** @returns how many bytes of a running download are here */
+  bytesOf(digest: Digest): number | undefined {
+    return this.#running.get(digest)?.fill.frontier;
+  }
+
   /** What runs now, for the status. */
   *list(): Generator<{ digest: Digest; size: number | undefined; frontier: number; readers: number }> {
     for (const { fill } of this.#running.values()) {

@@ -24,6 +24,8 @@ export interface LedgerOptions {
   evict: (bytes: number, reason: EvictionReason) => Promise<number>;
   /** what comes free as soon as readers of evicted files end, bytes */
   comingBytes?: () => number;
+  /** what of the content `evict` never takes, bytes on disk */
+  pinnedBytes?: () => number;
 }
 
 export type EvictionReason = 'budget' | 'minFree';
@@ -34,6 +36,8 @@ export interface Restored {
   minFreeBytes: number;
   /** enough is not free, and evicting did not help */
   isInVain: boolean;
+  /** more is pinned than the budget holds: that is kept all the same */
+  isOverPinned: boolean;
 }
 
 /** Bytes set aside for content that is being written. Ends once: by `commit` or by `release`. */
@@ -163,7 +167,8 @@ export class Ledger {
     const evicted = wanted > 0 ? await evict(wanted, 'minFree') : 0;
     this.#minFree.evicted(free, evicted);
     const isInVain = this.#minFree.isInVain || (wanted > 0 && evicted === 0);
-    return { budgetBytes, minFreeBytes: evicted, isInVain };
+    const isOverPinned = this.#pinned() > this.#maxBytes;
+    return { budgetBytes, minFreeBytes: evicted, isInVain, isOverPinned };
   }
 
   #makeReservation(initialCost: number): Reservation {
@@ -213,7 +218,7 @@ export class Ledger {
   async #makeRoom(cost: number): Promise<boolean> {
     // What readers of evicted files hold open comes free without further eviction.
     const freeAtFirst = (await this.#options.freeBytes()) + (this.#options.comingBytes?.() ?? 0);
-    if (cost + this.#reserved > this.#maxBytes) return false;
+    if (cost + this.#reserved + this.#pinned() > this.#maxBytes) return false;
     this.#isDiskFull = !this.#couldBeFree(LEAST_ROOM_BYTES, freeAtFirst);
     if (!this.#couldBeFree(cost, freeAtFirst)) return false;
     let evicted = 0;
@@ -234,13 +239,17 @@ export class Ledger {
 
   /** Whether evicting everything would be enough: nothing is evicted for what cannot fit. */
   #couldBeFree(cost: number, free: number): boolean {
-    const reachable = free + this.#used + this.#deleting;
+    const reachable = free + this.#used - this.#pinned() + this.#deleting;
     return this.#minFreeBytes + this.#promised() + cost <= reachable;
   }
 
   #shortfall(cost: number, free: number): number {
     const overBudget = this.#used + this.#reserved + this.#deleting + cost - this.#maxBytes;
     return Math.max(overBudget, this.#minFreeBytes + this.#promised() + cost - free);
+  }
+
+  #pinned(): number {
+    return this.#options.pinnedBytes?.() ?? 0;
   }
 
   /** What is granted and not on disk yet. */

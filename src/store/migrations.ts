@@ -52,10 +52,33 @@ CREATE INDEX subjects_by_subject ON subjects (subject);
 CREATE INDEX repositories_by_path ON repositories (upstream || '/' || name);
 `;
 
+/**
+ * pins    references whose closure eviction never takes, by who wants it: a person (`origin` empty), or the list of a
+ *         schedule. `platforms`: `all`, or which of an index, with commas. `digest`: what it was when it was last whole
+ * pinned  what belongs to a pin, stored or not: `root` is the digest whose closure it is in; while another takes its
+ *         place there are two. Of a negative pin: held by a run that has not ended, and by nobody after a start
+ *
+ * `is_pinned` says whether something in `pinned` names the blob, so that eviction need not look.
+ */
+const PINS = `
+CREATE TABLE pins (
+  id INTEGER PRIMARY KEY, upstream TEXT NOT NULL, repository TEXT NOT NULL, reference TEXT NOT NULL, origin TEXT NOT NULL,
+  platforms TEXT NOT NULL, with_referrers INTEGER NOT NULL, digest TEXT NOT NULL, pinned_at INTEGER NOT NULL,
+  UNIQUE (upstream, repository, reference, origin)
+);
+CREATE TABLE pinned (
+  pin INTEGER NOT NULL, root TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (pin, root, digest)
+) WITHOUT ROWID;
+CREATE INDEX pinned_by_digest ON pinned (digest);
+ALTER TABLE blobs ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0;
+DROP INDEX blobs_by_use;
+CREATE INDEX blobs_by_use ON blobs (last_used) WHERE is_pinned = 0;
+`;
+
 /** One step: from the version that is its place in the list to the next. What was released is never changed. */
 export type Migration = string;
 
-export const MIGRATIONS: readonly Migration[] = [SCHEMA, MISSES_AND_REFERRERS];
+export const MIGRATIONS: readonly Migration[] = [SCHEMA, MISSES_AND_REFERRERS, PINS];
 
 /** @returns the version of a catalog, 0 where it is new */
 export function versionOf(database: DatabaseSync): number {

@@ -68,11 +68,11 @@ t.test('known content is stale in time, then at once; and confirmed again after 
   };
   const first = await timed();
   t.match(first.answer, { status: 200, headers: { 'cache-status': /stale/ } });
-  t.ok(first.tookMs < 2000, 'its deadline');
+  t.ok(first.tookMs < 5000, 'its deadline');
   for (let n = 0; n < 5; n++) {
     const next = await timed();
     t.match(next.answer, { status: 200, headers: { 'cache-status': /stale/ } });
-    t.ok(next.tookMs < 100, `at once: ${next.tookMs} ms`);
+    t.ok(next.tookMs < first.tookMs / 2, `at once: ${next.tookMs} of ${first.tookMs} ms`);
   }
   passage.mend();
   await until(

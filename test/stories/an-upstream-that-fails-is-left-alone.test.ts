@@ -112,7 +112,7 @@ t.test(
     const startMs = performance.now();
     const paths = TAGS.map((tag) => pathOf(tag, 'team/b'));
     for (const path of paths) t.equal((await mirror.manifest(path)).status, 200);
-    t.ok(performance.now() - startMs < 900);
+    t.ok(performance.now() - startMs < 4_000, 'nobody waits for the probe');
   },
 );
 

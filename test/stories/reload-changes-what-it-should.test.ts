@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { RefusedError } from '../../src/admin/refused-error.ts';
+import { RefusedError } from '../../src/refused-error.ts';
 import { imageOf } from '../helpers/content.ts';
 import { type MirrorSettings, startMirror } from '../helpers/mirror.ts';
 import { blobDownloads, breaking, inTurn, only, stalling, tokened } from '../helpers/personas.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { connectControl } from '../../src/admin/control-client.ts';
-import { RefusedError } from '../../src/admin/refused-error.ts';
+import { RefusedError } from '../../src/refused-error.ts';
 import { Layout } from '../../src/store/layout.ts';
 import { run } from '../helpers/command.ts';
 import { type Content, imageOf, indexOf, MIB } from '../helpers/content.ts';

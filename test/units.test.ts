@@ -6,7 +6,7 @@ import {
   formatExactBytes,
   parseBytes,
   parseDuration,
-} from '../../src/config/units.ts';
+} from '../src/units.ts';
 
 const safeInteger = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 

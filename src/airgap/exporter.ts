@@ -1,0 +1,193 @@
+/** Owns an export: which images go into a bundle, and that what goes out is what its digest says. */
+import { createHash } from 'node:crypto';
+import { repositoryOf } from '../mirror/place.ts';
+import { algorithmOf, type Digest, digestOfHash, parseDigest } from '../oci/digest.ts';
+import { isIndexType } from '../oci/media-types.ts';
+import { parseTag } from '../oci/reference.ts';
+import { cosignTags } from '../oci/referrer.ts';
+import { RefusedError } from '../refused-error.ts';
+import { DigestMismatchError } from '../store/errors.ts';
+import type { ExportedBundle } from './airgap.ts';
+import type { ArchivedContent, ArchivedImage, ContentSource } from './archive-content.ts';
+import { sortImages } from './archives/bundle-index.ts';
+import { planBundle, writeBundle } from './archives/write-bundle.ts';
+import { chosenClosure, isComplete } from './chosen-closure.ts';
+import type { ExportPlan, ExportRequest } from './commands.ts';
+import { type AirgapParts, closureSources, type NamedPlace, placeOf } from './parts.ts';
+import { wholeImage } from './pinning.ts';
+
+/**
+ * @returns the plan, and the bundle: what it carries is kept from eviction while it is read
+ * @throws RefusedError where an image that was asked for is not here as a whole, or there is none
+ */
+export async function exportImages(request: ExportRequest, parts: AirgapParts): Promise<ExportedBundle> {
+  const { images, leftOut } = select(request, parts);
+  const [first] = leftOut;
+  if (images.length === 0)
+    throw new RefusedError(404, `there is nothing to export${first ? `: ${first.message}` : ''}`);
+  const since = new Set(request.since.flatMap((text) => parseDigest(text) ?? []));
+  const source = storeSource(parts);
+  const plan = await planBundle(
+    images.map(({ image }) => image),
+    since,
+    source,
+  );
+  const described: ExportPlan = {
+    images: sortImages(images.map(({ image }) => image)).map(({ name, digest, platforms, contents }) => ({
+      reference: images.find(({ image }) => image.name === name)?.place.text ?? digest,
+      digest,
+      platforms,
+      bytes: bytesOf(contents),
+    })),
+    bytes: plan.size,
+    carried: { objects: plan.contents.length, bytes: bytesOf(plan.contents) },
+    required: { objects: plan.index.requires.length, bytes: bytesOf(plan.index.requires) },
+    leftOut,
+  };
+  return { plan: described, bundle: held(plan.contents, parts, () => writeBundle(plan, source)) };
+}
+
+interface Selected {
+  place: NamedPlace;
+  image: ArchivedImage;
+}
+
+interface Selection {
+  images: Selected[];
+  leftOut: ExportPlan['leftOut'];
+}
+
+function select(request: ExportRequest, parts: AirgapParts): Selection {
+  const { selection, references } = request;
+  if (selection === 'references') {
+    return {
+      images: references.flatMap((text) => selectOne(placeOf(text, parts.upstreams), request, parts)),
+      leftOut: [],
+    };
+  }
+  const texts = selection === 'pinned' ? pinnedReferences(parts) : storedReferences(parts);
+  const found: Selection = { images: [], leftOut: [] };
+  for (const text of texts) {
+    try {
+      found.images.push(...selectOne(placeOf(text, parts.upstreams), request, parts));
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      found.leftOut.push({ reference: text, message: error.message });
+    }
+  }
+  const [left] = found.leftOut;
+  if (selection === 'pinned' && left)
+    throw new RefusedError(409, `what is pinned is not all here: ${left.message}`);
+  return found;
+}
+
+function pinnedReferences({ pins }: AirgapParts): Set<string> {
+  return new Set(
+    pins.list().map(({ repository, reference }) => nameOf(repository.upstream, repository.name, reference)),
+  );
+}
+
+function* storedReferences({ catalog }: AirgapParts): Generator<string> {
+  for (const { upstream, repository, tag, digest } of catalog.images())
+    yield nameOf(upstream, repository, tag ?? digest);
+}
+
+function nameOf(upstream: string, repository: string, reference: string): string {
+  return `${upstream}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`;
+}
+
+/** The image, and the tags under which cosign has signed it. */
+function selectOne(place: NamedPlace, request: ExportRequest, parts: AirgapParts): Selected[] {
+  const { digest, closure } = wholeImage(place, { ...request, withReferrers: true }, parts);
+  const mediaType = parts.catalog.manifestType(digest) ?? '';
+  const image: ArchivedImage = {
+    name: place.name,
+    digest,
+    mediaType,
+    platforms: isIndexType(mediaType) ? closure.platforms : [],
+    contents: closure.contents.map((content) => sized(content, parts)),
+    referrers: closure.referrers,
+    isMade: false,
+  };
+  return [{ place, image }, ...signatures(place, [digest, ...closure.manifests], parts)];
+}
+
+function signatures(place: NamedPlace, subjects: readonly Digest[], parts: AirgapParts): Selected[] {
+  const sources = closureSources(parts);
+  return [...new Set(subjects)].flatMap(cosignTags).flatMap((text) => {
+    const tag = parseTag(text);
+    const state = tag && parts.catalog.tag(repositoryOf(place), tag);
+    if (!state) return [];
+    const { digest, mediaType } = state;
+    const closure = chosenClosure(digest, 'all', sources);
+    if (!isComplete(closure, sources)) return [];
+    const signed = placeOf(nameOf(place.upstream.host, place.repository, tag), parts.upstreams);
+    const contents = closure.contents.map((content) => sized(content, parts));
+    const image = {
+      name: signed.name,
+      digest,
+      mediaType,
+      platforms: closure.platforms,
+      contents,
+      referrers: [],
+      isMade: false,
+    };
+    return [{ place: signed, image }];
+  });
+}
+
+/** With the size that it really has: a descriptor is somebody's word. */
+function sized(content: ArchivedContent, { store }: AirgapParts): ArchivedContent {
+  return { ...content, size: store.sizeOf(content.digest) ?? content.size };
+}
+
+function bytesOf(contents: readonly ArchivedContent[]): number {
+  return contents.reduce((sum, { size }) => sum + size, 0);
+}
+
+async function* held(
+  contents: readonly ArchivedContent[],
+  { pins, store }: AirgapParts,
+  write: () => AsyncGenerator<Buffer>,
+): AsyncGenerator<Buffer> {
+  const hold = pins.hold();
+  try {
+    hold.add(contents, true);
+    for (const { digest } of contents)
+      if (!(await store.isStored(digest))) throw new Error(`${digest} was evicted meanwhile: export again`);
+    yield* write();
+  } finally {
+    hold.release();
+  }
+}
+
+const CHUNK_BYTES = 256 * 1024;
+
+/** Reads stored content, and proves it before its last bytes are given. */
+function storeSource({ store }: AirgapParts): ContentSource {
+  return {
+    async *open(digest) {
+      const reader = await store.open(digest);
+      if (!reader) throw new Error(`${digest} is not in the store any more: export again`);
+      try {
+        const hash = createHash(algorithmOf(digest));
+        let last: Buffer | undefined;
+        let position = 0;
+        for (;;) {
+          const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+          const bytes = await reader.read(buffer, position);
+          if (bytes === 0) break;
+          if (last) yield last;
+          last = buffer.subarray(0, bytes);
+          hash.update(last);
+          position += bytes;
+        }
+        const found = digestOfHash(algorithmOf(digest), hash);
+        if (found !== digest) throw new DigestMismatchError(digest, found, position);
+        if (last) yield last;
+      } finally {
+        reader.close();
+      }
+    },
+  };
+}

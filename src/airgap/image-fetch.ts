@@ -1,0 +1,125 @@
+/** Owns the fetching of one image of a list: manifests, then content, then its pin. */
+
+import { repositoryOf } from '../mirror/place.ts';
+import type { Digest } from '../oci/digest.ts';
+import { isIndexType } from '../oci/media-types.ts';
+import { platformText } from '../oci/platform.ts';
+import type { Hold } from '../store/pins.ts';
+import type { ArchivedContent } from './archive-content.ts';
+import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
+import type { PrewarmedImage, PrewarmItem } from './commands.ts';
+import { fetchContents } from './content-fetch.ts';
+import { type FetchContext, type ImageInWork, obtain } from './image-in-work.ts';
+import { choiceOf, closureSources, placeOf } from './parts.ts';
+import { explainBudget, pinClosure } from './pinning.ts';
+import { fetchReferrers } from './referrer-fetch.ts';
+import type { RunningImage } from './tally.ts';
+
+/** @throws Error with what is wrong and what to do; what was fetched is kept */
+export async function fetchImage(item: PrewarmItem, context: FetchContext): Promise<PrewarmedImage> {
+  const { request, parts } = context;
+  const place = placeOf(item.reference, parts.upstreams);
+  const work: ImageInWork = { ...context, place, pulled: new Set() };
+  const hold = parts.pins.hold();
+  try {
+    const { digest, closure } = await fetchManifests(item, work);
+    if (request.isDryRun) return describe(work, digest, closure);
+    await fetchContent(work, closure, hold);
+    if (request.isPinning) {
+      const platforms = item.platforms ?? request.platforms;
+      pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
+    }
+    await noteWhoIsServed(work);
+    refuseLacking(work, closure);
+    return describe(work, digest, closure);
+  } finally {
+    hold.release();
+  }
+}
+
+async function fetchManifests(
+  { platforms }: PrewarmItem,
+  work: ImageInWork,
+): Promise<{ digest: Digest; closure: Closure }> {
+  const { request, parts, place } = work;
+  const choice = choiceOf(platforms ?? request.platforms);
+  const sources = closureSources(parts);
+  const { digest, mediaType } = await obtain(work, place.name.reference);
+  const [first] = isIndexType(mediaType) ? [chosenClosure(digest, choice, sources)] : [];
+  if (first && first.manifests.length === 0) refuseLacking(work, first);
+  for (const manifest of first?.manifests ?? []) await obtain(work, { kind: 'digest', digest: manifest });
+  for (
+    let closure = chosenClosure(digest, choice, sources);
+    ;
+    closure = chosenClosure(digest, choice, sources)
+  ) {
+    // An index may name further indexes; each round brings a level, and there are few.
+    if (closure.unknown.length === 0) {
+      if (!request.withReferrers) return { digest, closure };
+      await fetchReferrers(work, closure, digest);
+      return { digest, closure: withReferrers(closure, digest, repositoryOf(place), sources) };
+    }
+    for (const manifest of closure.unknown) await obtain(work, { kind: 'digest', digest: manifest });
+  }
+}
+
+async function fetchContent(work: ImageInWork, closure: Closure, hold: Hold): Promise<void> {
+  const { request, parts, tally, place } = work;
+  const { contents } = closure;
+  for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
+  if (request.isPinning) explainBudget(() => hold.add(contents));
+  const running: RunningImage = { reference: place.text, contents };
+  tally.begin(running);
+  try {
+    await fetchContents(work, contents);
+  } finally {
+    tally.end(running);
+  }
+}
+
+/** A platform that an index does not have is a failure, after all else of it was fetched. */
+function refuseLacking({ place, parts }: ImageInWork, { lacking, contents: [root] }: Closure): void {
+  if (lacking.length === 0 || !root) return;
+  const has = chosenClosure(root.digest, 'all', closureSources(parts)).platforms;
+  throw new Error(
+    `${place.text} has no ${lacking.map(platformText).join(', ')}${has.length > 0 ? `: it has ${has.join(', ')}` : ''}`,
+  );
+}
+
+/** What was fetched with hubcap's credentials may be for nobody who comes through the mirror: better said now. */
+async function noteWhoIsServed({ parts, place, tell }: ImageInWork): Promise<void> {
+  const { reference } = place.name;
+  const text = reference.kind === 'tag' ? reference.tag : reference.digest;
+  try {
+    await parts.visibility.check(place, { kind: 'manifest', path: `manifests/${text}` });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    tell({
+      kind: 'note',
+      reference: place.text,
+      message: `it is here, and clients are refused it: ${message}`,
+    });
+  }
+}
+
+function describe(
+  { place, pulled, tally, request }: ImageInWork,
+  digest: Digest,
+  closure: Closure,
+): PrewarmedImage {
+  const bytesOf = (contents: readonly ArchivedContent[]): number =>
+    contents.reduce((sum, { size }) => sum + size, 0);
+  const here = closure.contents.filter((content) => tally.wasHere(content.digest) ?? true);
+  const bytes = bytesOf(closure.contents);
+  return {
+    reference: place.text,
+    digest,
+    platforms: closure.platforms,
+    bytes,
+    hereBytes: bytesOf(here),
+    fetchedBytes: bytes - bytesOf(here),
+    pulls: pulled.size,
+    referrers: closure.referrers.length,
+    isPinned: request.isPinning && !request.isDryRun,
+  };
+}

@@ -1,0 +1,243 @@
+/** Owns an import: an archive's content comes into the store, and then, all at once, its images have names. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { repositoryOf } from '../mirror/place.ts';
+import { CARRIED_AT_MS } from '../mirror/visibility.ts';
+import type { Digest } from '../oci/digest.ts';
+import { RefusedError } from '../refused-error.ts';
+import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
+import { sizeOnDisk } from '../store/ledger.ts';
+import type { Hold } from '../store/pins.ts';
+import { formatBytes } from '../units.ts';
+import type { ArchivedImage } from './archive-content.ts';
+import { ArchiveError } from './archives/archive-error.ts';
+import { readArchive } from './archives/read-archive.ts';
+import { type ReadImages, readImages } from './archives/read-images.ts';
+import type { ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
+import { EventQueue } from './event-queue.ts';
+import { type NamedImage, nameImages } from './import-names.ts';
+import type { AirgapParts } from './parts.ts';
+import { BY_HAND, explainBudget } from './pinning.ts';
+import { drySink, type ImportSink, storeSink } from './store-sink.ts';
+
+const PROGRESS_INTERVAL_MS = 250;
+const MAX_ENTRIES = 1_000_000;
+
+/**
+ * @param archive read to its end; whoever sends it ends it early to have nothing imported
+ * @returns what happens; ends with `report` or `refused`. It goes on only while it is read
+ */
+export async function* importArchive(
+  request: ImportRequest,
+  archive: AsyncIterable<Buffer>,
+  parts: AirgapParts,
+): AsyncGenerator<ImportEvent> {
+  const events = new EventQueue<ImportEvent>();
+  const stop = new AbortController();
+  let bytes = 0;
+  const progress = (): ImportEvent => ({ kind: 'progress', bytes, totalBytes: request.bytes });
+  const read = counted(archive, stop.signal, (more) => {
+    bytes += more;
+  });
+  const working = work(request, read, parts, (event) => events.push(event)).finally(() => events.end());
+  working.catch(() => undefined); // told below
+  const beat = setInterval(() => events.offer(progress()), PROGRESS_INTERVAL_MS);
+  try {
+    yield progress();
+    yield* events.read();
+    await working;
+  } finally {
+    clearInterval(beat);
+    stop.abort(new Error('nobody waits for the import any more'));
+    await Promise.race([working.catch(() => undefined), wait(5_000, undefined, { ref: false })]);
+  }
+}
+
+async function* counted(
+  archive: AsyncIterable<Buffer>,
+  signal: AbortSignal,
+  count: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  for await (const chunk of archive) {
+    signal.throwIfAborted();
+    count(chunk.length);
+    yield chunk;
+  }
+  signal.throwIfAborted();
+}
+
+type Tell = (event: ImportEvent) => void;
+
+async function work(
+  request: ImportRequest,
+  archive: AsyncIterable<Buffer>,
+  parts: AirgapParts,
+  tell: Tell,
+): Promise<void> {
+  const hold = parts.pins.hold();
+  const sink = request.isDryRun ? drySink(parts) : storeSink(parts, hold);
+  let isNamed = false;
+  try {
+    refuseLarge(request.bytes, parts);
+    const found = await read(request, archive, sink, parts);
+    for (const message of found.notes) tell({ kind: 'note', message });
+    const images = nameImages(found.images, request.as, parts.upstreams);
+    if (!request.isDryRun) {
+      await give(images, request, hold, parts);
+      isNamed = true;
+    }
+    for (const image of images) tell({ kind: 'image', ...describe(image, sink, request) });
+    tell(report(found, sink));
+  } catch (error) {
+    tell({ kind: 'refused', message: explain(error) });
+  } finally {
+    if (!isNamed && !request.isDryRun) await forget(sink, hold, parts);
+    hold.release();
+  }
+}
+
+async function read(
+  request: ImportRequest,
+  archive: AsyncIterable<Buffer>,
+  sink: ImportSink,
+  parts: AirgapParts,
+): Promise<ReadImages> {
+  const { ledger } = parts.store;
+  // What is packed may be a thousand times as large unpacked: more than the store holds is no archive for it.
+  const limits = { maxBytes: 2 * ledger.maxBytes + 1024 ** 3, maxEntries: MAX_ENTRIES };
+  return await readImages(readArchive(archive, limits), sink, {
+    onBundle: ({ images, requires, totalBytes }) => {
+      refuseLarge(totalBytes, parts);
+      const missing = requires.filter(({ digest, size }) => sink.sizeOf(digest) !== size);
+      if (missing.length > 0)
+        throw lacksBase(
+          missing.map(({ digest }) => digest),
+          requires.length,
+        );
+      nameImages(images, request.as, parts.upstreams);
+      if (request.isPinning) explainBudget(() => parts.pins.check(requires));
+    },
+  });
+}
+
+/** Before anything is evicted for what cannot stay. */
+function refuseLarge(bytes: number | undefined, { store, pins }: AirgapParts): void {
+  const { maxBytes } = store.ledger;
+  const left = maxBytes - pins.bytes;
+  if (bytes === undefined || sizeOnDisk(bytes) <= Math.max(left, 0)) return;
+  const pinned = pins.bytes > 0 ? `, of which ${formatBytes(pins.bytes)} are pinned` : '';
+  throw new RefusedError(
+    409,
+    `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}${pinned}: give it more room (storage.maxSize), or unpin something`,
+  );
+}
+
+function lacksBase(missing: readonly Digest[], required: number): ArchiveError {
+  const some = missing.slice(0, 3).join(', ');
+  return new ArchiveError(
+    `the bundle holds what has changed since an earlier one, and ${missing.length} of the ${required} things that it needs of that are not here (${some}${missing.length > 3 ? '…' : ''}): import the earlier bundle first`,
+  );
+}
+
+/** Names, permission and pins, once all is here. */
+async function give(
+  images: readonly NamedImage[],
+  { isPinning }: ImportRequest,
+  hold: Hold,
+  parts: AirgapParts,
+): Promise<void> {
+  const { store, cache, catalog, manifests, visibility, pins, now } = parts;
+  const contents = images.flatMap(({ image }) => image.contents);
+  explainBudget(() => {
+    if (isPinning) pins.check(contents);
+    hold.add(contents, true);
+  });
+  for (const { digest, kind } of contents) {
+    const isHere = await store.isStored(digest);
+    if (!isHere || (kind === 'manifest' && !(await cache.get(digest)))) {
+      throw new ArchiveError(`${digest} is not in the store any more: import the archive again`);
+    }
+  }
+  const adopted = images.map(({ place, image }) => ({
+    repository: repositoryOf(place),
+    tag: place.name.reference.kind === 'tag' ? place.name.reference.tag : undefined,
+    digest: image.digest,
+    mediaType: image.mediaType,
+    size: store.sizeOf(image.digest) ?? 0,
+    contents: image.contents.map(({ digest }) => digest),
+  }));
+  const nowMs = now();
+  catalog.adopt(adopted, nowMs, CARRIED_AT_MS);
+  for (const [at, { tag, digest, mediaType, size }] of adopted.entries()) {
+    const place = images[at]?.place;
+    if (!place) continue;
+    if (tag !== undefined) manifests.adopt(place, tag, { digest, mediaType, size, checkedAtMs: nowMs });
+    visibility.carried(place);
+  }
+  if (!isPinning) return;
+  for (const { place, image } of images) {
+    const wish = {
+      repository: repositoryOf(place),
+      reference: place.name.reference.kind === 'tag' ? place.name.reference.tag : image.digest,
+      origin: BY_HAND,
+      platforms: image.platforms,
+      withReferrers: image.referrers.length > 0,
+    };
+    pins.set(wish, image.digest, image.contents);
+  }
+}
+
+/** What came for nothing goes again: a refused archive leaves the store as it was. */
+async function forget(sink: ImportSink, hold: Hold, { store, catalog, pins }: AirgapParts): Promise<void> {
+  hold.release();
+  for (const digest of sink.added) {
+    if (pins.names(digest) || catalog.holders(digest, 1).length > 0) continue;
+    await store.remove(digest, 'requested').catch((error: unknown) => {
+      if (!(error instanceof StorageError)) throw error; // the store has told its observer: eviction takes it
+    });
+  }
+}
+
+function describe(
+  { place, image }: NamedImage,
+  { added }: ImportSink,
+  request: ImportRequest,
+): ImportedImage {
+  const bytesOf = (contents: ArchivedImage['contents']): number =>
+    contents.reduce((sum, { size }) => sum + size, 0);
+  return {
+    reference: place.text,
+    digest: image.digest,
+    platforms: image.platforms,
+    bytes: bytesOf(image.contents),
+    newBytes: bytesOf(image.contents.filter(({ digest }) => added.has(digest))),
+    referrers: image.referrers.length,
+    isMade: image.isMade,
+    isPinned: request.isPinning && !request.isDryRun,
+  };
+}
+
+function report({ kind, images, requires }: ReadImages, { added }: ImportSink): ImportEvent {
+  const contents = new Map(
+    images.flatMap((image) => image.contents).map((content) => [content.digest, content]),
+  );
+  const bytesOf = (all: Iterable<{ size: number }>): number =>
+    [...all].reduce((sum, { size }) => sum + size, 0);
+  return {
+    kind: 'report',
+    archive: kind,
+    images: images.length,
+    bytes: bytesOf(contents.values()),
+    newBytes: bytesOf([...contents.values()].filter(({ digest }) => added.has(digest))),
+    required: { objects: requires.length, bytes: bytesOf(requires) },
+  };
+}
+
+/** @throws what is no fault of the archive and no matter of room */
+function explain(error: unknown): string {
+  if (error instanceof ArchiveError || error instanceof RefusedError) return error.message;
+  if (error instanceof DigestMismatchError) return `the archive is damaged: ${error.message}`;
+  if (error instanceof NoRoomError)
+    return 'the store has no room for it: give it more (storage.maxSize), or unpin something';
+  if (error instanceof StorageError) return `the disk refuses: ${error.message}`;
+  throw error;
+}

@@ -1,0 +1,95 @@
+/** Owns a prewarm: the images of a list are fetched, some at a time, and what becomes of each is told. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { RefusedError } from '../refused-error.ts';
+import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from './commands.ts';
+import { EventQueue } from './event-queue.ts';
+import { forecastOf } from './forecast.ts';
+import { fetchImage } from './image-fetch.ts';
+import { type AirgapParts, choiceOf } from './parts.ts';
+import { Tally } from './tally.ts';
+
+const MAX_IMAGES = 100_000;
+export const MAX_CONCURRENCY = 32;
+const PROGRESS_INTERVAL_MS = 250;
+
+/**
+ * What was fetched is kept whatever ends the run: the next one goes on from there. It ends when it is not read any
+ * more; downloads that run then go on as they do when a client leaves.
+ * @param origin for what it pins: empty for a person, else the list of a schedule
+ * @throws RefusedError at once
+ */
+export function prewarm(
+  request: PrewarmRequest,
+  origin: string,
+  parts: AirgapParts,
+): AsyncGenerator<PrewarmEvent> {
+  const { images, concurrency, platforms, isDryRun } = request;
+  if (images.length === 0)
+    throw new RefusedError(400, 'no images: name some, or give a list of them with -f');
+  if (images.length > MAX_IMAGES)
+    throw new RefusedError(400, `more than ${MAX_IMAGES} images: split the list`);
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY)
+    throw new RefusedError(400, `concurrency is 1 to ${MAX_CONCURRENCY}`);
+  for (const chosen of [platforms, ...images.map((image) => image.platforms ?? [])]) choiceOf(chosen);
+  if (parts.isOffline() && !isDryRun)
+    throw new RefusedError(409, 'hubcap is offline, and asks no registry: run `hubcap offline off` before');
+  return run(request, origin, parts);
+}
+
+async function* run(
+  request: PrewarmRequest,
+  origin: string,
+  parts: AirgapParts,
+): AsyncGenerator<PrewarmEvent> {
+  const stop = new AbortController();
+  const events = new EventQueue<PrewarmEvent>();
+  const tally = new Tally(request.images.length, parts);
+  const working = work(request, origin, parts, tally, (event) => events.push(event), stop.signal).finally(
+    () => events.end(),
+  );
+  working.catch(() => undefined); // told below
+  const beat = setInterval(() => events.offer(tally.progress()), PROGRESS_INTERVAL_MS);
+  try {
+    yield* events.read();
+    const failures = await working;
+    yield tally.progress();
+    const forecast = request.isDryRun ? forecastOf(tally, parts) : undefined;
+    yield { kind: 'report', ...tally.report(request.isDryRun), failures, forecast };
+  } finally {
+    clearInterval(beat);
+    stop.abort();
+    await Promise.race([working.catch(() => undefined), wait(1_000, undefined, { ref: false })]);
+  }
+}
+
+type Tell = (event: PrewarmEvent) => void;
+
+async function work(
+  request: PrewarmRequest,
+  origin: string,
+  parts: AirgapParts,
+  tally: Tally,
+  tell: Tell,
+  signal: AbortSignal,
+): Promise<PrewarmFailure[]> {
+  const waiting = [...request.images];
+  const failures: PrewarmFailure[] = [];
+  const one = async (item: PrewarmItem): Promise<void> => {
+    try {
+      const image = await fetchImage(item, { request, origin, parts, tally, tell, signal });
+      tally.done();
+      tell({ kind: 'image', ...image });
+    } catch (error) {
+      if (signal.aborted) return;
+      const message = error instanceof Error ? error.message : String(error);
+      tally.failed();
+      failures.push({ reference: item.reference, message });
+      tell({ kind: 'failure', reference: item.reference, message });
+    }
+  };
+  const worker = async (): Promise<void> => {
+    for (let item = waiting.shift(); item && !signal.aborted; item = waiting.shift()) await one(item);
+  };
+  await Promise.all(Array.from({ length: request.concurrency }, worker));
+  return failures;
+}

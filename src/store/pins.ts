@@ -1,0 +1,254 @@
+/** Owns the pins: references whose whole closure eviction never takes. */
+import type { DatabaseSync } from 'node:sqlite';
+import type { Digest } from '../oci/digest.ts';
+import type { RepositoryName } from './catalog.ts';
+import type { ContentIndex, StoredContent } from './content-index.ts';
+import { StorageError } from './errors.ts';
+import { sizeOnDisk } from './ledger.ts';
+import { type PinStatements, preparePins } from './pin-statements.ts';
+
+/** What is wanted of a reference. */
+export interface PinWish {
+  repository: RepositoryName;
+  /** a tag or a digest */
+  reference: string;
+  /** who wants it: empty for a person, else the list of a schedule */
+  origin: string;
+  /** `all`, or which platforms of an index, in order; empty for an image without index */
+  platforms: 'all' | readonly string[];
+  withReferrers: boolean;
+}
+
+export interface Pin extends PinWish {
+  /** what the reference was when its closure was last whole */
+  digest: Digest;
+  pinnedAtMs: number;
+}
+
+/** More would be pinned than the budget holds. */
+export class PinBudgetError extends Error {
+  /** bytes on disk: of what is to be pinned, and of it and all that is pinned together */
+  readonly wantedBytes: number;
+  readonly totalBytes: number;
+  readonly maxBytes: number;
+
+  constructor(wantedBytes: number, totalBytes: number, maxBytes: number) {
+    super(`pinning ${wantedBytes} bytes more makes ${totalBytes} of ${maxBytes}`);
+    this.name = 'PinBudgetError';
+    this.wantedBytes = wantedBytes;
+    this.totalBytes = totalBytes;
+    this.maxBytes = maxBytes;
+  }
+}
+
+/** Held by a run until it ends: by then what it holds is pinned, or not wanted. */
+export interface Hold {
+  /**
+   * @param isStored whether all of it is here: then it needs no room
+   * @throws PinBudgetError, StorageError; nothing is held then that was not before
+   */
+  add(contents: readonly StoredContent[], isStored?: boolean): void;
+  release(): void;
+}
+
+export interface PinsOptions {
+  database: DatabaseSync;
+  index: ContentIndex;
+  /** the budget, bytes on disk */
+  maxBytes: () => number;
+  now: () => number;
+}
+
+/** A change is one transaction: whatever ends the process, a pin is as it was or as it is to be. */
+export class Pins {
+  readonly #options: PinsOptions;
+  readonly #statements: PinStatements;
+  /** of all that belongs to pins, stored or not */
+  #bytes: number;
+  #holds = 0;
+
+  constructor(options: PinsOptions) {
+    this.#options = options;
+    this.#statements = preparePins(options.database);
+    const left = this.#statements.listHeld.all().map(({ digest }) => String(digest) as Digest);
+    if (left.length > 0) this.#change(() => this.#letGo(left, () => this.#statements.deleteHolds.run()));
+    this.#bytes = Number(this.#statements.sumPinned.get(BigInt(sizeOnDisk(1)))?.bytes);
+  }
+
+  /** what all that is pinned takes on disk once it is all here, each content once */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Keeps content from eviction while it is fetched, also content that is not here yet.
+   * @returns what it is held by; after a start nothing is
+   */
+  hold(): Hold {
+    const id = -++this.#holds;
+    return {
+      add: (contents, isStored = false) => {
+        if (!isStored) this.check(contents);
+        this.#change(() => this.#take(id, HELD, contents), 'NORMAL');
+      },
+      release: () => {
+        const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
+        if (held.length === 0) return;
+        this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
+      },
+    };
+  }
+
+  /**
+   * Pins a closure in place of what the reference was before; platforms of the same index come to those that are pinned.
+   * @param root what the reference is: a manifest or an index, which is part of `contents`
+   * @throws PinBudgetError, StorageError; the pin is then as it was
+   */
+  set(wish: PinWish, root: Digest, contents: readonly StoredContent[]): void {
+    const { repository, reference, origin, withReferrers } = wish;
+    this.check(contents);
+    this.#change(() => {
+      const before = this.#find(repository, reference, origin);
+      const platforms = before?.digest === root ? union(before.platforms, wish.platforms) : wish.platforms;
+      const text = platforms === 'all' ? platforms : platforms.join(',');
+      const { upstream, name } = repository;
+      const at = this.#options.now();
+      const key = [upstream, name, reference, origin] as const;
+      this.#statements.upsertPin.run(...key, text, withReferrers ? 1 : 0, root, at);
+      const id = Number(this.#statements.selectPin.get(...key)?.id);
+      this.#take(id, root, contents);
+      const old = this.#statements.listOtherRoots.all(id, root).map(({ digest }) => String(digest) as Digest);
+      if (old.length > 0) this.#letGo(old, () => this.#statements.deleteOtherRoots.run(id, root));
+    });
+  }
+
+  /** Ends a pin. @returns whether there was one. @throws StorageError */
+  delete(repository: RepositoryName, reference: string, origin: string): boolean {
+    const row = this.#statements.selectPin.get(repository.upstream, repository.name, reference, origin);
+    if (!row) return false;
+    const id = Number(row.id);
+    this.#change(() => {
+      const digests = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
+      this.#letGo(digests, () => this.#statements.deletePinned.run(id));
+      this.#statements.deletePin.run(id);
+    });
+    return true;
+  }
+
+  /** @returns the pins of a reference, of whatever origin */
+  of({ upstream, name }: RepositoryName, reference: string): Pin[] {
+    return this.#statements.selectPins.all(upstream, name, reference).map(toPin);
+  }
+
+  /** All pins, in order. */
+  list(): Pin[] {
+    return this.#statements.listPins.all().map(toPin);
+  }
+
+  /** how many there are */
+  get count(): number {
+    return Number(this.#statements.countPins.get()?.pins);
+  }
+
+  /** Pins whose tag has become another digest. */
+  moved(): Pin[] {
+    return this.#statements.listMoved.all().map(toPin);
+  }
+
+  /** Pins of which something is not here. Looks at all that is pinned: half a microsecond for each. */
+  incomplete(): Pin[] {
+    return this.#statements.listIncomplete.all().map(toPin);
+  }
+
+  /** @returns what belongs to a pin: of a digest, or of what a tag was when it was last whole */
+  contents({ repository: { upstream, name }, reference, origin, digest }: Pin): StoredContent[] {
+    return this.#statements.listContents
+      .all(upstream, name, reference, origin, digest)
+      .map((row) => ({ digest: String(row.digest) as Digest, size: Number(row.size) }));
+  }
+
+  /** @returns whether a pin or a run names the content */
+  names(digest: Digest): boolean {
+    return this.#statements.selectNamed.get(digest) !== undefined;
+  }
+
+  /** @throws PinBudgetError where `contents` beside all that is pinned does not fit */
+  check(contents: readonly StoredContent[]): void {
+    const more = this.#more(contents);
+    const totalBytes = this.#bytes + more;
+    const maxBytes = this.#options.maxBytes();
+    if (more > 0 && totalBytes > maxBytes) throw new PinBudgetError(more, totalBytes, maxBytes);
+  }
+
+  #find({ upstream, name }: RepositoryName, reference: string, origin: string): Pin | undefined {
+    const row = this.#statements.selectPin.get(upstream, name, reference, origin);
+    return row && toPin(row);
+  }
+
+  /** In a transaction. */
+  #take(pin: number, root: string, contents: readonly StoredContent[]): void {
+    this.#bytes += this.#more(contents);
+    for (const { digest, size } of contents) {
+      this.#statements.insertPinned.run(pin, root, digest, size);
+      this.#options.index.pinsChanged(digest);
+    }
+  }
+
+  /** In a transaction. */
+  #letGo(digests: readonly Digest[], remove: () => void): void {
+    const sizes = new Map(
+      digests.map((digest) => [digest, Number(this.#statements.selectNamed.get(digest)?.size)]),
+    );
+    remove();
+    for (const [digest, size] of sizes) {
+      if (!this.names(digest)) this.#bytes -= sizeOnDisk(size);
+      this.#options.index.pinsChanged(digest);
+    }
+  }
+
+  /** Bytes on disk of what nobody has pinned yet. */
+  #more(contents: readonly StoredContent[]): number {
+    const sizes = new Map(contents.map(({ digest, size }) => [digest, size]));
+    let more = 0;
+    for (const [digest, size] of sizes) if (!this.names(digest)) more += sizeOnDisk(size);
+    return more;
+  }
+
+  /** @param durability of what is acknowledged: it survives power loss too */
+  #change(work: () => void, durability: 'FULL' | 'NORMAL' = 'FULL'): void {
+    const { database, index } = this.#options;
+    const bytes = this.#bytes;
+    database.exec(`PRAGMA synchronous = ${durability}; BEGIN`);
+    try {
+      work();
+      database.exec('COMMIT');
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK');
+      this.#bytes = bytes;
+      index.recount();
+      throw error instanceof PinBudgetError ? error : new StorageError('noting pins', error);
+    } finally {
+      database.exec('PRAGMA synchronous = NORMAL');
+    }
+  }
+}
+
+/** No digest. */
+const HELD = '';
+
+function union(a: Pin['platforms'], b: Pin['platforms']): Pin['platforms'] {
+  return a === 'all' || b === 'all' ? 'all' : [...new Set([...a, ...b])].sort();
+}
+
+function toPin(row: Record<string, unknown>): Pin {
+  const platforms = String(row.platforms);
+  return {
+    repository: { upstream: String(row.upstream), name: String(row.repository) as RepositoryName['name'] },
+    reference: String(row.reference),
+    origin: String(row.origin),
+    platforms: platforms === 'all' ? platforms : platforms.split(',').filter((platform) => platform !== ''),
+    withReferrers: row.with_referrers === 1,
+    digest: String(row.digest) as Digest,
+    pinnedAtMs: Number(row.pinned_at),
+  };
+}
