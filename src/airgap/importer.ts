@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { repositoryOf } from '../mirror/place.ts';
 import { CARRIED_AT_MS } from '../mirror/visibility.ts';
-import type { Digest } from '../oci/digest.ts';
+
 import { RefusedError } from '../refused-error.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
