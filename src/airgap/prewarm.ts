@@ -44,11 +44,13 @@ type RunParts = Pick<FetchContext, 'request' | 'origin' | 'isPinWanted' | 'parts
 async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
   const { request, parts } = given;
   const stop = new AbortController();
+  // All that the list needs is kept until the end: an image that pushes out another one is no image that was fetched.
+  const hold = parts.pins.hold();
   const events = new EventQueue<PrewarmEvent>();
   const tally = new Tally(request.images.length, parts);
-  const working = work({ ...given, tally, tell: (event) => events.push(event), signal: stop.signal }).finally(
-    () => events.end(),
-  );
+  const tell = (event: PrewarmEvent): void => events.push(event);
+  const context = { ...given, tally, hold, tell, signal: stop.signal };
+  const working = work(context).finally(() => events.end());
   working.catch(() => undefined); // told below
   const beat = setInterval(() => events.offer(tally.progress()), PROGRESS_INTERVAL_MS);
   try {
@@ -61,6 +63,7 @@ async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
     clearInterval(beat);
     stop.abort();
     await Promise.race([working.catch(() => undefined), wait(1_000, undefined, { ref: false })]);
+    hold.release();
   }
 }
 

@@ -44,7 +44,7 @@ const FIRST_DELAY_MS = 2_000;
 /** Lists with the same interval drift apart, so that they do not all come at once. */
 const JITTER = 0.05;
 const MAX_JITTER_MS = 60_000;
-/** For room that a run has just made, to what found none. */
+/** For what found no room, and a run has just made some; for what the disk refused. */
 const AGAIN_MS = 60_000;
 
 /**
@@ -56,8 +56,8 @@ export class Schedules {
   #entries: Entry[] = [];
   #running: { entry: Entry; stop: AbortController } | undefined;
   #work: Promise<void> | undefined;
-  /** whether pins may be there that no schedule has */
-  #isTidy = false;
+  /** when pins are let go that no schedule has; undefined where there are none */
+  #tidyAtMs: number | undefined;
 
   constructor(options: SchedulesOptions, schedules: readonly Schedule[]) {
     this.#options = options;
@@ -75,13 +75,13 @@ export class Schedules {
       return { schedule, dueAtMs: nowMs + FIRST_DELAY_MS, last, lastSuccessMs, isPostponed: false };
     });
     if (this.#running && !this.#entries.includes(this.#running.entry)) this.#running.stop.abort();
-    this.#isTidy = false;
+    this.#tidyAtMs = nowMs;
   }
 
   /**
    * Runs what is due. Where that goes on already, nothing more is begun.
    * @param signal ends it
-   * @throws StorageError where pins cannot be let go; they are the next time
+   * @throws StorageError where pins cannot be let go; they are a while later
    */
   runDue(signal: AbortSignal): Promise<void> {
     this.#work ??= this.#runDue(signal).finally(() => {
@@ -119,9 +119,10 @@ export class Schedules {
   }
 
   async #runDue(signal: AbortSignal): Promise<void> {
+    const { parts } = this.#options;
     for (;;) {
       if (signal.aborted) return;
-      if (!this.#isTidy) await this.#tidy();
+      if (this.#tidyAtMs !== undefined && parts.now() >= this.#tidyAtMs) await this.#tidy();
       const entry = this.#next();
       if (!entry) return;
       await this.#run(entry, signal);
@@ -185,18 +186,15 @@ export class Schedules {
   /** Lets go of what lists have pinned that are not in the configuration any more, or do not pin any more. */
   async #tidy(): Promise<void> {
     const { parts, observer } = this.#options;
-    this.#isTidy = true;
+    const againAtMs = parts.now() + AGAIN_MS;
+    this.#tidyAtMs = againAtMs;
     const pinning = new Set(
       this.#entries.filter(({ schedule }) => schedule.isPinning).map(({ schedule }) => schedule.list),
     );
     const orphans = parts.pins.list().filter(({ origin }) => origin !== BY_HAND && !pinning.has(origin));
-    try {
-      for (const [list, pins] of Map.groupBy(orphans, ({ origin }: Pin) => origin))
-        observer.letGo(list, await endPins(pins, parts));
-    } catch (error) {
-      this.#isTidy = false;
-      throw error;
-    }
+    for (const [list, pins] of Map.groupBy(orphans, ({ origin }: Pin) => origin))
+      observer.letGo(list, await endPins(pins, parts));
+    if (this.#tidyAtMs === againAtMs) this.#tidyAtMs = undefined; // else there is another configuration by now
   }
 }
 
