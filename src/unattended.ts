@@ -14,7 +14,7 @@ export interface Unattended {
   schedules: Schedules;
   follower: PinFollower;
   /** Has pinned images named again where the catalog was lost; to be called when the files are known. Never rejects */
-  restoreNames(lost: Pick<DataDirectory, 'savedPins' | 'damagedPins'>): Promise<void>;
+  restoreNames(lost: Pick<DataDirectory, 'unnamedPins' | 'damagedPins' | 'named'>): Promise<void>;
 }
 
 export interface UnattendedParts {
@@ -38,22 +38,23 @@ export function makeUnattended({ config, parts, offline, metrics, log }: Unatten
 }
 
 async function restoreAll(
-  { savedPins, damagedPins }: Pick<DataDirectory, 'savedPins' | 'damagedPins'>,
+  { unnamedPins, damagedPins, named }: Pick<DataDirectory, 'unnamedPins' | 'damagedPins' | 'named'>,
   parts: AirgapParts,
   log: Logger,
 ): Promise<void> {
   if (damagedPins > 0)
     log.error({ pins: damagedPins }, 'pins are lost: of the copy beside the catalog some lines are damaged');
-  if (savedPins.length === 0) return;
+  if (unnamedPins.length === 0) return;
   try {
-    const named = await restoreNames(savedPins, parts);
+    const images = await restoreNames(unnamedPins, parts);
+    named();
     log.warn(
-      { pins: savedPins.length, named },
+      { pins: unnamedPins.length, images },
       'the catalog was lost: its pins are known again from their copy',
     );
   } catch (error) {
     log.error(
-      { pins: savedPins.length, error },
+      { pins: unnamedPins.length, error },
       'pinned images could not be named again: ask for them once more',
     );
   }

@@ -6,15 +6,14 @@ import { parseTag } from '../oci/reference.ts';
 import type { SavedPin } from '../store/pins-copy.ts';
 import type { AirgapParts } from './parts.ts';
 
+type NamingParts = Pick<AirgapParts, 'catalog' | 'store' | 'cache' | 'pins'>;
+
 /**
  * To be called when the files are known again. What is not here as a whole is left to whoever completes pins.
  * @returns how many images have their names again
  * @throws StorageError
  */
-export async function restoreNames(
-  saved: readonly SavedPin[],
-  parts: Pick<AirgapParts, 'catalog' | 'store' | 'cache'>,
-): Promise<number> {
+export async function restoreNames(saved: readonly SavedPin[], parts: NamingParts): Promise<number> {
   let restored = 0;
   for (const pin of saved) if (await restoreName(pin, parts)) restored += 1;
   return restored;
@@ -22,9 +21,11 @@ export async function restoreNames(
 
 async function restoreName(
   { repository, reference, digest, contents, pinnedAtMs, publicAtMs }: SavedPin,
-  parts: Pick<AirgapParts, 'catalog' | 'store' | 'cache'>,
+  parts: NamingParts,
 ): Promise<boolean> {
-  const { catalog, store, cache } = parts;
+  const { catalog, store, cache, pins } = parts;
+  const isPinned = pins.of(repository, reference).some((pin) => pin.digest === digest);
+  if (!isPinned) return false; // not any more
   for (const content of contents) if (!(await store.isStored(content.digest))) return false;
   await relearn(digest, contents, parts);
   const manifest = await cache.get(digest);

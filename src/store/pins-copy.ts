@@ -1,5 +1,14 @@
 /** Owns the copy of the pins beside the catalog: text, from which they are known again where the catalog is lost. */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Digest, parseDigest } from '../oci/digest.ts';
@@ -84,8 +93,46 @@ export class PinsCopy {
   }
 }
 
+/** The catalog is about to be made anew: what the copy says is to be restored, whatever ends the process before. */
+export function markLost(path: string): void {
+  if (existsSync(path)) renameSync(path, lostOf(path));
+}
+
+/**
+ * Has the pins in the catalog again that were lost with another one.
+ * @returns those whose images have no names yet, see `forgetLost`; and how many lines of the copy were damaged
+ * @throws StorageError
+ */
+export function restoreLost(
+  path: string,
+  pins: Pins,
+  catalog: Catalog,
+): { pins: SavedPin[]; damaged: number } {
+  let damaged = 0;
+  if (existsSync(lostOf(path))) {
+    const lost = readPinsCopy(lostOf(path));
+    damaged = lost.damaged;
+    for (const { repository, digest, publicAtMs } of lost.pins) {
+      // Who may be served is known before anything can be.
+      const image = { repository, tag: undefined, digest, mediaType: '', size: 0, contents: [] };
+      catalog.adopt([image], 0, publicAtMs);
+    }
+    pins.restore(lost.pins);
+    renameSync(lostOf(path), unnamedOf(path)); // restored once: what is unpinned from now on does not come back
+  }
+  return { pins: readPinsCopy(unnamedOf(path)).pins, damaged };
+}
+
+/** The images have their names again, as far as they can. */
+export function forgetLost(path: string): void {
+  rmSync(unnamedOf(path), { force: true });
+}
+
+const lostOf = (path: string): string => `${path}.lost`;
+const unnamedOf = (path: string): string => `${path}.unnamed`;
+
 /** @returns the pins of a copy, and how many of its lines are damaged; none where there is no copy */
-export function readPinsCopy(path: string): { pins: SavedPin[]; damaged: number } {
+function readPinsCopy(path: string): { pins: SavedPin[]; damaged: number } {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
