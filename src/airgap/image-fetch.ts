@@ -4,55 +4,31 @@ import { repositoryOf } from '../mirror/place.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
 import { platformText } from '../oci/platform.ts';
-import type { Reference } from '../oci/reference.ts';
-import type { Hold } from '../store/pins.ts';
 import type { ArchivedContent } from './archive-content.ts';
 import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
-import type { PrewarmEvent, PrewarmedImage, PrewarmItem, PrewarmRequest } from './commands.ts';
+import type { PrewarmedImage, PrewarmItem } from './commands.ts';
 import { fetchContents } from './content-fetch.ts';
-import { type AirgapParts, choiceOf, closureSources, type NamedPlace, placeOf } from './parts.ts';
-import { patiently } from './patience.ts';
+import { type FetchContext, type ImageInWork, obtain } from './image-in-work.ts';
+import { choiceOf, closureSources, placeOf } from './parts.ts';
 import { explainBudget, pinClosure } from './pinning.ts';
 import { fetchReferrers } from './referrer-fetch.ts';
-import type { RunningImage, Tally } from './tally.ts';
-
-export interface FetchContext {
-  request: PrewarmRequest;
-  /** for what is pinned: empty for a person, else the list of a schedule */
-  origin: string;
-  parts: AirgapParts;
-  tally: Tally;
-  tell: (event: PrewarmEvent) => void;
-  signal: AbortSignal;
-}
-
-/** An image while it is fetched. */
-export interface ImageInWork extends FetchContext {
-  place: NamedPlace;
-  /** manifests that were fetched for it */
-  pulled: Set<Digest>;
-}
+import type { RunningImage } from './tally.ts';
 
 /** @throws Error with what is wrong and what to do; what was fetched is kept */
 export async function fetchImage(item: PrewarmItem, context: FetchContext): Promise<PrewarmedImage> {
   const { request, parts } = context;
   const place = placeOf(item.reference, parts.upstreams);
   const work: ImageInWork = { ...context, place, pulled: new Set() };
-  const hold = parts.pins.hold();
-  try {
-    const { digest, closure } = await fetchManifests(item, work);
-    if (request.isDryRun) return describe(work, digest, closure);
-    await fetchContent(work, closure, hold);
-    if (request.isPinning) {
-      const platforms = item.platforms ?? request.platforms;
-      pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
-    }
-    await noteWhoIsServed(work);
-    refuseLacking(work, closure);
-    return describe(work, digest, closure);
-  } finally {
-    hold.release();
+  const { digest, closure } = await fetchManifests(item, work);
+  if (request.isDryRun) return describe(work, digest, closure);
+  await fetchContent(work, closure);
+  if (request.isPinning) {
+    const platforms = item.platforms ?? request.platforms;
+    pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
+  await noteWhoIsServed(work);
+  refuseLacking(work, closure);
+  return describe(work, digest, closure);
 }
 
 async function fetchManifests(
@@ -81,41 +57,11 @@ async function fetchManifests(
   }
 }
 
-/** Brings a manifest into the store. @throws Error where it is not there, or not kept */
-export async function obtain(
-  work: ImageInWork,
-  reference: Reference,
-): Promise<{ digest: Digest; mediaType: string }> {
-  const { parts, place, tally, pulled } = work;
-  const known = reference.kind === 'digest' ? parts.store.sizeOf(reference.digest) : undefined;
-  const { manifest, outcome, isStored, doubt } = await patiently(work, () =>
-    parts.manifests.obtain(place, reference),
-  );
-  const { digest, mediaType, body } = manifest;
-  const isNew = outcome === 'miss' || outcome === 'bypass';
-  if (isNew) {
-    pulled.add(digest);
-    tally.pulled();
-  }
-  if (!isStored)
-    throw new Error(`${place.text}: the store has no room for its manifest: give it more (storage.maxSize)`);
-  if (doubt && !parts.isOffline()) {
-    const what =
-      doubt === 'kept'
-        ? 'the registry has deleted it; what is here is kept'
-        : 'the registry could not say whether it is still what is here';
-    throw new Error(`${place.text}: ${what}`);
-  }
-  tally.meet({ digest, size: body.length }, known !== undefined || !isNew);
-  tally.came(digest);
-  return { digest, mediaType };
-}
-
-async function fetchContent(work: ImageInWork, closure: Closure, hold: Hold): Promise<void> {
-  const { request, parts, tally, place } = work;
+async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> {
+  const { parts, tally, place, hold } = work;
   const { contents } = closure;
   for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
-  if (request.isPinning) explainBudget(() => hold.add(contents));
+  explainBudget(() => hold.add(contents));
   const running: RunningImage = { reference: place.text, contents };
   tally.begin(running);
   try {

@@ -1,7 +1,7 @@
 /** Owns waiting for a rate limit: until upstream says that it may be asked again, and no longer. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { RegistryError } from '../oci/registry-error.ts';
-import type { ImageInWork } from './image-fetch.ts';
+import type { ImageInWork } from './image-in-work.ts';
 
 /** A limit that lasts longer is a failure. */
 const MAX_WAIT_MS = 24 * 3600_000;

@@ -4,7 +4,7 @@ import { parseTag, type Reference } from '../oci/reference.ts';
 import { cosignTags } from '../oci/referrer.ts';
 import { RegistryError } from '../oci/registry-error.ts';
 import type { Closure } from './chosen-closure.ts';
-import { type ImageInWork, obtain } from './image-fetch.ts';
+import { type ImageInWork, obtain } from './image-in-work.ts';
 import { patiently } from './patience.ts';
 
 /** A signature of an SBOM of an image: nobody goes further. */

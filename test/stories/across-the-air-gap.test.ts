@@ -1,0 +1,60 @@
+/** An image goes from a registry to a network without one: prewarm, export, import; and only what changed the next time. */
+import t from 'tap';
+import type { ExportRequest } from '../../src/airgap/commands.ts';
+import { imageOf, indexOf, KIB } from '../helpers/content.ts';
+import { all, bytesOf, controlOf, endOf, importOf, prewarmOf } from '../helpers/control.ts';
+import { startMirror } from '../helpers/mirror.ts';
+import { startRegistry } from '../helpers/registry.ts';
+
+const EXPORT: ExportRequest = { selection: 'references', references: [], platforms: undefined, since: [] };
+
+t.test('what was fetched outside is pulled inside, by its usual name', async (t) => {
+  const registry = await startRegistry(t);
+  const app = indexOf({ amd64: imageOf('amd64', [50 * KIB, 10 * KIB]), arm64: imageOf('arm64', [40 * KIB]) });
+  const base = imageOf('base', [30 * KIB]);
+  registry.push('library/app', app, '1');
+  registry.push('team/base', base, 'latest');
+  const outside = await startMirror(t, { upstreams: { 'docker.io': { at: registry } } });
+  const control = await controlOf(outside);
+  const told = await all(control.prewarm(prewarmOf(['app:1', 'team/base'], { isPinning: true })));
+  const report = endOf(told, 'report');
+  t.match(report, { images: { done: 2, failed: 0, total: 2 }, failures: [] });
+  t.equal(
+    registry.count('GET', app.images[1]?.layers[0]?.digest ?? ''),
+    0,
+    'the other platform is not fetched',
+  );
+  const { plan, bundle } = await control.export({ ...EXPORT, references: ['app:1', 'team/base'] });
+  const file = await bytesOf(bundle);
+  t.equal(file.length, plan.bytes);
+  t.same(
+    plan.images.map(({ reference }) => reference),
+    ['docker.io/library/app:1', 'docker.io/team/base:latest'],
+  );
+  const again = await control.export({ ...EXPORT, references: ['team/base', 'app:1'] });
+  t.ok((await bytesOf(again.bundle)).equals(file), 'the same content, the same bytes');
+
+  const inside = await startMirror(t, {
+    upstreams: { 'docker.io': { at: new URL('http://127.0.0.1:9') } },
+    offline: true,
+  });
+  const within = await controlOf(inside);
+  const imported = await all(
+    within.import(
+      importOf(),
+      (async function* () {
+        yield file;
+      })(),
+    ),
+  );
+  t.match(endOf(imported, 'report'), { archive: 'bundle', images: 2 });
+  t.ok((await inside.manifest('/v2/library/app/manifests/1')).body.equals(app.manifest.body));
+  for (const image of [app.images[0], base]) {
+    if (!image) throw new Error('no image');
+    const { config, layers, manifest } = image;
+    const name = manifest === base.manifest ? 'team/base' : 'library/app';
+    t.equal((await inside.manifest(`/v2/${name}/manifests/${manifest.digest}`)).status, 200);
+    for (const blob of [config, ...layers])
+      t.ok((await inside.get(`/v2/${name}/blobs/${blob.digest}`)).body.equals(blob.body));
+  }
+});
