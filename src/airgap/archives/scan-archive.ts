@@ -29,15 +29,15 @@ export async function scanArchive(
   from: string | AsyncIterable<Buffer>,
   limits: ArchiveLimits,
 ): Promise<ArchiveScan> {
-  if (typeof from !== 'string') return scanEntries(readArchive(from, limits));
+  if (typeof from !== 'string') return await scanEntries(readArchive(from, limits));
   await using file = await open(from, 'r');
   const stat = await file.stat();
   const bytes = new FileReader(file, stat.size);
   // A pipe cannot seek, and what is compressed has to be unpacked.
   if (stat.isFile() && compressionOf(await readFully(bytes, MAGIC_BYTES)) === 'none')
-    return scanEntries(readTar(new FileReader(file, stat.size), limits.maxEntries));
+    return await scanEntries(readTar(new FileReader(file, stat.size), limits.maxEntries));
   const start = stat.isFile() ? { start: 0 } : {};
-  return scanEntries(readArchive(file.createReadStream({ ...start, autoClose: false }), limits));
+  return await scanEntries(readArchive(file.createReadStream({ ...start, autoClose: false }), limits));
 }
 
 /** @returns all digests that these archives carry or need: what the next bundle may leave out */
