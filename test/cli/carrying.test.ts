@@ -113,6 +113,8 @@ t.test('a directory that is a layout, and another name', async (t) => {
     code: 2,
     stderr: 'one archive',
   });
+  t.match(await run('import', 'a.tar', '--no-pinn', ...closed.flags), { code: 2, stderr: '--no-pinn' });
+  t.match(await run('import', '-', '-', ...closed.flags), { code: 2, stderr: 'given once' });
   const gone = await run('import', out.path('gone.tar'), out.path('other.tar'), ...closed.flags);
   t.match(gone, { code: 1, stderr: /not read: .*other\.tar\nhubcap: .*gone\.tar cannot be read/ });
 });
