@@ -29,6 +29,13 @@ export function configFrom(flags: Flags): Config {
   return configLoader(flags)();
 }
 
+/** @returns the variables of the environment, for files that have places for them */
+export function environment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
 /**
  * @returns what reads the configuration, each time from the same sources: a file that was found once and is gone is
  *   then a problem, and does not mean the defaults

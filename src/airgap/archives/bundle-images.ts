@@ -10,6 +10,7 @@ import { BUNDLE_INDEX, type BundledImage, type BundleIndex } from './bundle-inde
 import type { Gathered } from './gather.ts';
 import { describeImage } from './image-text.ts';
 import { expectWhole, type LayoutDescriptor, readLayoutIndex, toImage } from './layout-images.ts';
+import type { WalkLimit } from './walk-limit.ts';
 
 /**
  * @returns the images that the bundle announces, all of them whole, with their referrers
@@ -19,13 +20,15 @@ export async function bundleImages(
   bundle: BundleIndex,
   gathered: Gathered,
   sink: ContentSink,
+  limit: WalkLimit,
 ): Promise<ArchivedImage[]> {
   expectBytes(bundle, gathered);
   expectBase(bundle, sink);
   const descriptors = matchLayout(bundle, readLayoutIndex(gathered));
   const found: (FoundImage & { announced: BundledImage })[] = [];
   for (const { announced, descriptor } of descriptors) {
-    const walker = new ClosureWalker(sink, announced.platforms.length > 0 ? announced.platforms : undefined);
+    const platforms = announced.platforms.length > 0 ? announced.platforms : undefined;
+    const walker = new ClosureWalker(sink, limit, platforms);
     found.push({ name: announced.name, descriptor, announced, closure: await walker.walk(descriptor) });
   }
   expectWhole(found);
@@ -33,7 +36,7 @@ export async function bundleImages(
   for (const each of found) {
     const image = toImage(each, gathered.notes, each.announced.isMade);
     expectPlatforms(each.announced, image, each);
-    await addReferrers(image, each, sink);
+    await addReferrers(image, each, sink, limit);
     images.push(image);
   }
   return images;
@@ -92,8 +95,9 @@ async function addReferrers(
   image: ArchivedImage,
   found: FoundImage & { announced: BundledImage },
   sink: ContentSink,
+  limit: WalkLimit,
 ): Promise<void> {
-  const walker = new ClosureWalker(sink);
+  const walker = new ClosureWalker(sink, limit);
   const referrers: FoundImage[] = [];
   for (const digest of found.announced.referrers) {
     const size = sink.sizeOf(digest);
@@ -102,7 +106,7 @@ async function addReferrers(
     referrers.push({ name: undefined, descriptor, closure: await walker.walk(descriptor) });
   }
   expectWhole(referrers);
-  const [stranger] = attachReferrers([image], referrers);
+  const [stranger] = attachReferrers([image], referrers, limit);
   if (stranger)
     throw new ArchiveError(
       `announces ${stranger.descriptor.digest} as a referrer of ${describeImage(found)}, which it is not`,

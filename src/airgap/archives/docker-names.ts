@@ -2,7 +2,6 @@
 import type { Digest } from '../../oci/digest.ts';
 import { type FullImageName, fullNameText } from '../../oci/image-name.ts';
 import {
-  type Descriptor,
   defaultPlatformManifest,
   MAX_MANIFEST_BYTES,
   type Manifest,
@@ -10,6 +9,7 @@ import {
 } from '../../oci/manifest.ts';
 import type { ArchivedImage, ContentSource } from '../archive-content.ts';
 import { blobPath } from './blob-path.ts';
+import { isAttestation } from './platform-names.ts';
 
 /** One image of `manifest.json`. */
 interface DockerImage {
@@ -50,14 +50,11 @@ async function platformManifest(
 ): Promise<Manifest | undefined> {
   const manifest = parseManifest(await readSmall(digest, source), mediaType);
   if (!manifest?.isIndex) return manifest;
-  const children = manifest.children.filter((child) => carried.has(child.digest) && isRunnable(child));
+  const children = manifest.children.filter(
+    (child) => carried.has(child.digest) && !isAttestation(child.platform),
+  );
   const chosen = defaultPlatformManifest({ ...manifest, children }) ?? children[0];
   return chosen && parseManifest(await readSmall(chosen.digest, source), chosen.mediaType);
-}
-
-/** Attestations stand in an index beside the platforms, as one that is unknown. */
-function isRunnable({ platform }: Descriptor): boolean {
-  return platform?.os !== 'unknown';
 }
 
 async function readSmall(digest: Digest, source: ContentSource): Promise<Buffer> {

@@ -2,7 +2,7 @@
 import { type PlatformChoice, parsePlatform } from '../../oci/platform.ts';
 import { type Findings, faultOfPlatform } from './findings.ts';
 import { quoted } from './references.ts';
-import { type Dialect, expand, SubstitutionError } from './substitution.ts';
+import { type Dialect, tryExpand } from './substitution.ts';
 import { entryOf, textOf, type YamlMapping, type YamlValue } from './yaml-tree.ts';
 
 /** Top-level keys that Compose knows; `x-…` beside them is for anybody. */
@@ -131,7 +131,7 @@ function noteWithoutImage(
 }
 
 /** Services that extend each other in a row; longer rows end without an image, which is noted. */
-const MAX_CHAIN = 50;
+const MAX_CHAIN = 20;
 
 /** Extends inside one file are followed; what another file gives is noted, see `noteExtends`. */
 function inherited(service: YamlMapping, key: string, { services }: Reading): YamlValue | undefined {
@@ -212,17 +212,8 @@ function platformsOf(service: YamlMapping, reading: Reading): PlatformChoice | u
 function interpolate(text: string, line: number, { dialect, findings }: Reading): string | undefined {
   const expanded = tryExpand(text, dialect);
   if (typeof expanded === 'string') return expanded;
-  findings.addProblem(line, `in ${quoted(text)}, ${expanded.fault}`);
+  findings.addProblem(line, `in ${quoted(text)}, ${expanded.message}`);
   return undefined;
-}
-
-function tryExpand(text: string, dialect: Dialect): string | { fault: string } {
-  try {
-    return expand(text, dialect);
-  } catch (error) {
-    if (error instanceof SubstitutionError) return { fault: error.message };
-    throw error;
-  }
 }
 
 /** What to do about the images that a build starts from. */

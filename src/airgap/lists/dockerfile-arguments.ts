@@ -2,7 +2,7 @@
 import type { Instruction } from './dockerfile-instructions.ts';
 import type { Findings } from './findings.ts';
 import { quoted } from './references.ts';
-import { type Dialect, expand, SubstitutionError } from './substitution.ts';
+import { type Dialect, tryExpand } from './substitution.ts';
 
 export type Lookup = Dialect['lookUp'];
 
@@ -41,7 +41,7 @@ export function buildArguments(
     if (keyword !== 'ARG') continue;
     for (const [name, text] of assignmentsOf(rest, line, place)) {
       const value =
-        given(name) ?? (text === undefined ? values.get(name) : defaultOf(text, place.escapeChar, lookUp));
+        given(name) ?? (text === undefined ? lookUp(name) : defaultOf(text, place.escapeChar, lookUp));
       values.set(name, value);
     }
   }
@@ -50,13 +50,10 @@ export function buildArguments(
 
 /** A default that cannot be known is a fault only where it is used. */
 function defaultOf(text: string, escapeChar: string, lookUp: Lookup): ReturnType<Lookup> {
-  try {
-    return expand(text, { lookUp, doublesDollar: false, escapeChar });
-  } catch (error) {
-    if (!(error instanceof SubstitutionError)) throw error;
-    const { because } = error;
-    return { why: `has a default that cannot be known (${because})`, because };
-  }
+  const expanded = tryExpand(text, { lookUp, doublesDollar: false, escapeChar });
+  if (typeof expanded === 'string') return expanded;
+  const { because } = expanded;
+  return { why: `has a default that cannot be known (${because})`, because };
 }
 
 /** Splits `A=1 B="2 3" C`, quotes and variables kept for the expansion. */

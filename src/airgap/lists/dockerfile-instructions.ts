@@ -1,9 +1,6 @@
-/**
- * Owns the outer grammar of Dockerfiles: directives, instructions, continued lines, flags, heredocs. It follows BuildKit's
- * own parser (moby/buildkit, frontend/dockerfile/parser), where a line is a stage for whoever builds it. Pure, in linear
- * time.
- */
-
+/** Owns the outer grammar of Dockerfiles: directives, instructions, continued lines, flags, heredocs. Pure. */
+// It follows BuildKit's own parser (moby/buildkit, frontend/dockerfile/parser): a line taken for a part of a heredoc is an
+// image that is not fetched, so that what BuildKit takes for one has to be one here, and nothing else.
 import { quoted } from './references.ts';
 
 export interface Instruction {
@@ -151,17 +148,7 @@ function takesHeredocs(instruction: Omit<Instruction, 'line'>, escapeChar: strin
     const inner = splitInstruction(rest, escapeChar);
     return inner.keyword !== 'ONBUILD' && takesHeredocs(inner, escapeChar);
   }
-  return ['ADD', 'COPY', 'RUN'].includes(keyword) && !isJsonList(rest);
-}
-
-function isJsonList(text: string): boolean {
-  if (!text.startsWith('[')) return false;
-  try {
-    const list: unknown = JSON.parse(text);
-    return Array.isArray(list) && list.every((item) => typeof item === 'string');
-  } catch {
-    return false; // a shell's [ … ], which begins like JSON
-  }
+  return ['ADD', 'COPY', 'RUN'].includes(keyword); // in JSON, all of them are in quotes
 }
 
 interface Heredoc {

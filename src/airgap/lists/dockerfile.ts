@@ -4,10 +4,13 @@ import { buildArguments, isAutomatic, type Lookup } from './dockerfile-arguments
 import { type Instruction, parseDockerfile, splitInstruction } from './dockerfile-instructions.ts';
 import { type Findings, faultOfPlatform } from './findings.ts';
 import { quoted } from './references.ts';
-import { type Dialect, expand, SubstitutionError } from './substitution.ts';
+import { tryExpand } from './substitution.ts';
 
 /** Image names that stand for nothing. */
 const NOTHING = 'scratch';
+
+/** No build has a tenth of them. */
+const MAX_STAGES = 10_000;
 
 const KEYWORDS: ReadonlySet<string> = new Set([
   ...[
@@ -81,32 +84,60 @@ function readFrom(instruction: Instruction, reading: Reading): void {
   if (image === '' || (as !== undefined && !isNamed)) {
     findings.addProblem(line, 'FROM takes an image, or an image AS a name; correct it');
   }
-  const base = expandIn(image, instruction, reading);
+  const isStage = isStageOfThePlatform(image, reading);
+  const base = isStage ? undefined : expandIn(image, instruction, reading);
   const platforms = platformsOf(instruction, reading);
-  const isStage = base !== undefined && stages.has(base.toLowerCase());
+  const isEarlier = base !== undefined && stages.has(base.toLowerCase());
   if (isNamed) stages.add(stage.toLowerCase());
   reading.stageCount += 1;
+  if (reading.stageCount > MAX_STAGES)
+    findings.failWith(line, `more than ${MAX_STAGES} stages; split the file`);
   const other = flags.find((flag) => !flag.startsWith('--platform='));
   if (other !== undefined)
     findings.addProblem(line, `FROM does not know the flag ${quoted(other)}; take it out`);
-  if (base !== undefined && image !== '' && base !== NOTHING && !isStage) {
-    findings.addImage(line, base, platforms);
-  }
+  if (base && base !== NOTHING && !isEarlier) findings.addImage(line, base, platforms);
+}
+
+/** Stands for what depends on the platform; no name has it. */
+const ANY = '\0';
+
+/** @returns whether a base such as `build-$TARGETARCH` is one of the stages before it, which of them the platform says */
+function isStageOfThePlatform(image: string, reading: Reading): boolean {
+  const open = openTo(reading);
+  // Its problems are found again by whoever expands it for good.
+  const text = tryExpand(image, {
+    lookUp: open.lookUp,
+    doublesDollar: false,
+    escapeChar: reading.escapeChar,
+  });
+  if (!open.isOpen() || typeof text !== 'string') return false;
+  const [start = '', ...rest] = text.toLowerCase().split(ANY);
+  const end = rest.at(-1) ?? '';
+  if (start === '' && end === '') return false;
+  return reading.stages.values().some((name) => name.startsWith(start) && name.endsWith(end));
+}
+
+/** A look-up to which the variables of the platform are `ANY`, and that knows whether one was asked for. */
+function openTo({ lookUp }: Reading): { lookUp: Lookup; isOpen: () => boolean } {
+  let isOpen = false;
+  return {
+    isOpen: () => isOpen,
+    lookUp: (name) => {
+      const found = lookUp(name);
+      if (!isAutomatic(name) || typeof found === 'string') return found;
+      isOpen = true;
+      return ANY;
+    },
+  };
 }
 
 /** Where the platform is that of the build, whoever reads the list says which. */
 function platformsOf(instruction: Instruction, reading: Reading): PlatformChoice | undefined {
   const text = flagOf(instruction, 'platform');
   if (text === undefined) return undefined;
-  let isOfBuild = false;
-  const lookUp: Lookup = (name) => {
-    const found = reading.lookUp(name);
-    if (!isAutomatic(name) || typeof found === 'string') return found;
-    isOfBuild = true;
-    return 'any';
-  };
-  const expanded = expandIn(text, instruction, { ...reading, lookUp });
-  if (expanded === undefined || isOfBuild) return undefined;
+  const open = openTo(reading);
+  const expanded = expandIn(text, instruction, { ...reading, lookUp: open.lookUp });
+  if (expanded === undefined || open.isOpen()) return undefined;
   const platform = parsePlatform(expanded);
   if (!platform) reading.findings.addProblem(instruction.line, faultOfPlatform(expanded));
   return platform && [platform];
@@ -164,12 +195,8 @@ function expandIn(
   { line }: Instruction,
   { findings, escapeChar, lookUp }: Reading,
 ): string | undefined {
-  const dialect: Dialect = { lookUp, doublesDollar: false, escapeChar };
-  try {
-    return expand(text, dialect);
-  } catch (error) {
-    if (!(error instanceof SubstitutionError)) throw error;
-    findings.addProblem(line, `in ${quoted(text)}, ${error.message}`);
-    return undefined;
-  }
+  const expanded = tryExpand(text, { lookUp, doublesDollar: false, escapeChar });
+  if (typeof expanded === 'string') return expanded;
+  findings.addProblem(line, `in ${quoted(text)}, ${expanded.message}`);
+  return undefined;
 }

@@ -14,7 +14,8 @@ const MAX_PROBLEMS = 1000;
 export class Findings {
   readonly images: WantedImage[] = [];
   readonly notes: string[] = [];
-  readonly #problems: string[] = [];
+  /** Each once: what an anchor has is met wherever an alias names it. */
+  readonly #problems = new Set<string>();
   readonly #name: string;
 
   /** @param name of the list, as messages show it */
@@ -41,22 +42,22 @@ export class Findings {
 
   /** @throws ListError where there are too many to go on */
   addProblem(line: number, text: string): void {
-    this.#problems.push(`${this.#at(line)}: ${text}`);
-    if (this.#problems.length >= MAX_PROBLEMS) throw new ListError(this.#problems);
+    this.#problems.add(`${this.#at(line)}: ${text}`);
+    if (this.#problems.size >= MAX_PROBLEMS) this.check();
   }
 
   get hasProblems(): boolean {
-    return this.#problems.length > 0;
+    return this.#problems.size > 0;
   }
 
-  /** @throws ListError with this problem alone, which explains those that were found */
+  /** @throws ListError with this problem, which explains those that were found, and the first of these */
   failWith(line: number, text: string): never {
-    throw new ListError([`${this.#at(line)}: ${text}`]);
+    throw new ListError([`${this.#at(line)}: ${text}`, ...this.#problems.values().take(1)]);
   }
 
   /** @throws ListError where there was any problem */
   check(): void {
-    if (this.#problems.length > 0) throw new ListError(this.#problems);
+    if (this.hasProblems) throw new ListError([...this.#problems]);
   }
 
   #checkCount(): void {

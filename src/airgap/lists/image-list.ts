@@ -22,7 +22,7 @@ export type ListKind = 'plain' | 'compose' | 'kubernetes' | 'dockerfile';
 
 export interface ImageList {
   kind: ListKind;
-  /** in the order of the file; one that stands there twice is there twice, see `mergeWanted` */
+  /** as they were found; one that stands there twice is there twice, see `mergeWanted` */
   images: WantedImage[];
   /** what was understood and holds no image to fetch, each as `file:line: what`; fit to be shown to the user */
   notes: string[];
@@ -60,7 +60,8 @@ interface Text {
 
 const KINDS = 'give a plain list, a Compose file, Kubernetes manifests or a Dockerfile';
 
-const HELM_TEMPLATE = 'a template of a Helm chart; give the output of: helm template CHART';
+const HELM_TEMPLATE =
+  'looks like a template; for one of a Helm chart, give the output of: helm template CHART';
 
 const READERS: Readonly<Record<Format, (text: Text, findings: Findings) => ListKind | undefined>> = {
   plain: ({ lines }, findings) => {

@@ -17,8 +17,6 @@ export function formatByName(path: string): Format | undefined {
  * dash; what else there is, is a plain list.
  */
 export function formatByContent(lines: readonly string[]): Format {
-  const directive = lines.find((line) => line.trim() !== '') ?? '';
-  if (/^#\s*(?:syntax|escape|check)\s*=/i.test(directive)) return 'dockerfile';
   const first = lines.find((line) => /^\s*[^\s#]/.test(line))?.trim() ?? '';
   if (/^(?:FROM|ARG)(?:\s|$)/i.test(first)) return 'dockerfile';
   const hasKey = /^(?:"[^"]*"|'[^']*'|[\w.$/-]+)\s*:(?:\s|$)/.test(first);

@@ -30,6 +30,7 @@ export function faultOfReference(text: string): string {
 }
 
 const ADVICE: readonly [pattern: RegExp, advice: string][] = [
+  [/^ko:\/\//, 'give the output of: ko resolve -f FILE'],
   [/^[a-z0-9+.-]{1,32}:\/\//i, 'leave out what stands before the ://, and the slashes'],
   [/\$[({A-Za-z_]|\{\{|<[a-z]|%\(/, 'put the value in place of the variable'],
   [/\s/, 'take out the white space'],

@@ -34,13 +34,19 @@ export class SubstitutionError extends Error {
 const MAX_EXPANDED_LENGTH = 16_384;
 const MAX_DEPTH = 20;
 
-/**
- * Expands every variable.
- * @throws SubstitutionError where one that is needed has no value, or the text is malformed
- */
-export function expand(text: string, dialect: Dialect): string {
+function expand(text: string, dialect: Dialect): string {
   const cursor: Cursor = { text, at: 0, dialect };
   return readUntil(cursor, undefined, true, 0);
+}
+
+/** Expands every variable. @returns the error where one that is needed has no value, or the text is malformed */
+export function tryExpand(text: string, dialect: Dialect): string | SubstitutionError {
+  try {
+    return expand(text, dialect);
+  } catch (error) {
+    if (error instanceof SubstitutionError) return error;
+    throw error;
+  }
 }
 
 interface Cursor {

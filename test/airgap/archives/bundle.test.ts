@@ -214,7 +214,16 @@ t.test('a bundle is not believed', async (t) => {
     return collect(writeBundle({ ...plan, documents }, content));
   };
   const cases: [what: string, change: Parameters<typeof forge>[0], wanted: RegExp][] = [
-    ['bytes', (index) => Object.assign(index, { totalBytes: 5 }), /announces 5 bytes/],
+    [
+      'bytes',
+      (index) => Object.assign(index, { totalBytes: 5 }),
+      /announces 5 bytes of content, and the archive has more/,
+    ],
+    [
+      'more bytes',
+      (index) => Object.assign(index, { totalBytes: 5_000_000 }),
+      /announces 5000000 bytes of content, and the archive has \d+/,
+    ],
     ['another version', (index) => Object.assign(index, { version: 2 }), /made by a later hubcap/],
     [
       'another name',
