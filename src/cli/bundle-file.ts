@@ -3,6 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
 import { type FileHandle, lstat, open, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../units.ts';
 import { checksumLine, checksumPath } from './checksum-line.ts';
@@ -46,7 +47,7 @@ export async function writeBundleFile(
   try {
     await rm(partial, { force: true }); // of an export that was killed
     await using file = await open(partial, 'wx');
-    const hex = await writeTo(file.createWriteStream({ ...STREAM, autoClose: false }), bundle, writing);
+    const hex = await writeTo(intoFile(file), bundle, writing);
     await file.sync();
     await writeFile(partialChecksum, checksumLine(hex, basename(path)), { flush: true });
     await refuseTaken(file, partial);
@@ -64,7 +65,15 @@ export async function writeBundleFile(
   }
 }
 
-const STREAM = { highWaterMark: BUFFER_BYTES };
+/** Leaves the file open. A stream of the file's own would hold it for ever then, and closing it waits for that. */
+function intoFile(file: FileHandle): Writable {
+  return new Writable({
+    highWaterMark: BUFFER_BYTES,
+    write(chunk: Buffer, _encoding, done) {
+      file.writeFile(chunk).then(() => done(), done);
+    },
+  });
+}
 
 /** @returns the hash of what was written. @throws ReportedError where nobody reads it any more; what `bundle` throws */
 export async function writeBundleOut(bundle: AsyncIterable<Buffer>, writing: Writing): Promise<string> {
