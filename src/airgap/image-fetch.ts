@@ -4,7 +4,6 @@ import { repositoryOf } from '../mirror/place.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
 import { platformText } from '../oci/platform.ts';
-import type { Hold } from '../store/pins.ts';
 import type { ArchivedContent } from './archive-content.ts';
 import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
 import type { PrewarmedImage, PrewarmItem } from './commands.ts';
@@ -20,21 +19,16 @@ export async function fetchImage(item: PrewarmItem, context: FetchContext): Prom
   const { request, parts } = context;
   const place = placeOf(item.reference, parts.upstreams);
   const work: ImageInWork = { ...context, place, pulled: new Set() };
-  const hold = parts.pins.hold();
-  try {
-    const { digest, closure } = await fetchManifests(item, work);
-    if (request.isDryRun) return describe(work, digest, closure);
-    await fetchContent(work, closure, hold);
-    if (request.isPinning) {
-      const platforms = item.platforms ?? request.platforms;
-      pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
-    }
-    await noteWhoIsServed(work);
-    refuseLacking(work, closure);
-    return describe(work, digest, closure);
-  } finally {
-    hold.release();
+  const { digest, closure } = await fetchManifests(item, work);
+  if (request.isDryRun) return describe(work, digest, closure);
+  await fetchContent(work, closure);
+  if (request.isPinning) {
+    const platforms = item.platforms ?? request.platforms;
+    pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
+  await noteWhoIsServed(work);
+  refuseLacking(work, closure);
+  return describe(work, digest, closure);
 }
 
 async function fetchManifests(
@@ -63,11 +57,11 @@ async function fetchManifests(
   }
 }
 
-async function fetchContent(work: ImageInWork, closure: Closure, hold: Hold): Promise<void> {
-  const { request, parts, tally, place } = work;
+async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> {
+  const { parts, tally, place, hold } = work;
   const { contents } = closure;
   for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
-  if (request.isPinning) explainBudget(() => hold.add(contents));
+  explainBudget(() => hold.add(contents));
   const running: RunningImage = { reference: place.text, contents };
   tally.begin(running);
   try {

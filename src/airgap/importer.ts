@@ -120,14 +120,12 @@ async function read(
 }
 
 /** Before anything is evicted for what cannot stay. */
-function refuseLarge(bytes: number | undefined, { store, pins }: AirgapParts): void {
+function refuseLarge(bytes: number | undefined, { store }: AirgapParts): void {
   const { maxBytes } = store.ledger;
-  const left = maxBytes - pins.bytes;
-  if (bytes === undefined || sizeOnDisk(bytes) <= Math.max(left, 0)) return;
-  const pinned = pins.bytes > 0 ? `, of which ${formatBytes(pins.bytes)} are pinned` : '';
+  if (bytes === undefined || sizeOnDisk(bytes) <= maxBytes) return;
   throw new RefusedError(
     409,
-    `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}${pinned}: give it more room (storage.maxSize), or unpin something`,
+    `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}: give it more room (storage.maxSize)`,
   );
 }
 
@@ -153,7 +151,7 @@ async function give(
   });
   for (const { digest, kind } of contents) {
     const isHere = await store.isStored(digest);
-    if (!isHere || (kind === 'manifest' && !(await cache.get(digest)))) {
+    if (!isHere || (kind === 'manifest' && !(await cache.learn(digest)))) {
       throw new ArchiveError(`${digest} is not in the store any more: import the archive again`);
     }
   }
