@@ -3,7 +3,7 @@ import type { Digest } from '../../oci/digest.ts';
 import { fullNameText } from '../../oci/image-name.ts';
 import { OCI_MANIFEST } from '../../oci/media-types.ts';
 import type { ArchivedImage, ContentSink } from '../archive-content.ts';
-import { ClosureWalker, lacking } from './archive-closure.ts';
+import { ClosureWalker, lacking, type ManifestNamed } from './archive-closure.ts';
 import { ArchiveError } from './archive-error.ts';
 import { attachReferrers, type FoundImage } from './attach-referrers.ts';
 import { BUNDLE_INDEX, type BundledImage, type BundleIndex } from './bundle-index.ts';
@@ -24,7 +24,7 @@ export async function bundleImages(
 ): Promise<ArchivedImage[]> {
   expectBytes(bundle, gathered);
   expectBase(bundle, sink);
-  const descriptors = matchLayout(bundle, readLayoutIndex(gathered));
+  const descriptors = matchLayout(bundle, readLayoutIndex(gathered), sink);
   const found: (FoundImage & { announced: BundledImage })[] = [];
   for (const { announced, descriptor } of descriptors) {
     const platforms = announced.platforms.length > 0 ? announced.platforms : undefined;
@@ -60,20 +60,21 @@ function expectBytes({ totalBytes }: BundleIndex, { files }: Gathered): void {
     );
 }
 
-/** Other programs read `index.json`: both must list the same images. */
+/** Other programs read `index.json`: it lists the same images, but for those that are none for them, such as signatures. */
 function matchLayout(
   { images }: BundleIndex,
   descriptors: readonly LayoutDescriptor[],
-): { announced: BundledImage; descriptor: LayoutDescriptor }[] {
+  sink: ContentSink,
+): { announced: BundledImage; descriptor: ManifestNamed }[] {
   const keyOf = ({ name, digest }: { name: BundledImage['name']; digest: Digest }) =>
     `${name ? fullNameText(name) : ''} ${digest}`;
   const listed = new Map(descriptors.map((descriptor) => [keyOf(descriptor), descriptor]));
   const announced = new Map(images.map((image) => [keyOf(image), image]));
   const names = new Set(images.map(({ name, digest }) => (name ? fullNameText(name) : digest)));
-  if (names.size !== images.length || announced.size !== listed.size) throw differs();
+  if (names.size !== images.length || [...listed.keys()].some((key) => !announced.has(key))) throw differs();
   return [...announced].map(([key, image]) => {
-    const descriptor = listed.get(key);
-    if (!descriptor) throw differs();
+    const { digest, mediaType } = image;
+    const descriptor = listed.get(key) ?? { digest, mediaType, size: sink.sizeOf(digest) ?? 0 };
     return { announced: image, descriptor };
   });
 }
