@@ -8,7 +8,7 @@ import { checksumPath } from './checksum-line.ts';
 import { withControl } from './control.ts';
 import { readEarlier } from './earlier-bundles.ts';
 import { untilInterrupted } from './interruption.ts';
-import { configFrom, withCommonOptions } from './options.ts';
+import { allValues, configFrom, oneValue, withCommonOptions } from './options.ts';
 import { requestedPlatforms, withPlatformOption } from './platforms.ts';
 import { printable } from './printable.ts';
 import { openProgress } from './progress.ts';
@@ -64,6 +64,7 @@ function builder(parser: Argv): Argv<Options> {
       alias: 'o',
       type: 'string',
       requiresArg: true,
+      coerce: oneValue,
       demandOption: 'Say where the bundle goes: -o FILE, or -o - for standard output.',
       describe: 'the file to write, with FILE.sha256 beside it; - is standard output',
     })
@@ -71,8 +72,8 @@ function builder(parser: Argv): Argv<Options> {
     .option('all', { type: 'boolean', describe: 'all that is here as a whole' })
     .option('since', {
       type: 'string',
-      array: true,
-      nargs: 1,
+      requiresArg: true,
+      coerce: allValues,
       describe: 'an earlier bundle, may be given again: what it carried is left out',
     })
     .option('force', { type: 'boolean', describe: 'replace a file that is there' })

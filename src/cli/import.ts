@@ -6,7 +6,7 @@ import { type ArchiveSource, openArchive, STDIN } from './archive-source.ts';
 import { withControl } from './control.ts';
 import { describeBundle, describeImport, type ImportReport } from './import-summary.ts';
 import { readUntil, untilInterrupted } from './interruption.ts';
-import { configFrom, withCommonOptions } from './options.ts';
+import { allValues, configFrom, withCommonOptions } from './options.ts';
 import { printable } from './printable.ts';
 import { openProgress } from './progress.ts';
 import { checkReferences } from './references.ts';
@@ -55,8 +55,8 @@ function builder(parser: Argv): Argv<Options> {
     })
     .option('as', {
       type: 'string',
-      array: true,
-      nargs: 1,
+      requiresArg: true,
+      coerce: allValues,
       describe: 'REF: the name of the only image; OLD=NEW: another name for one, may be given again',
     })
     .option('pin', {

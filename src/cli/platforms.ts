@@ -1,6 +1,7 @@
 /** Owns how commands are told the platforms that are meant. */
 import type { Argv } from 'yargs';
 import { type Platform, type PlatformChoice, parsePlatform, platformText } from '../oci/platform.ts';
+import { oneValue } from './options.ts';
 
 /** As Node names the processors that hubcap runs on, and as images name them. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {
@@ -22,6 +23,7 @@ export function withPlatformOption<T>(parser: Argv<T>, unsaid: string) {
     .option('platform', {
       type: 'string',
       requiresArg: true,
+      coerce: oneValue,
       describe: `of images for several platforms: linux/amd64,linux/arm64 or all (default: ${unsaid})`,
     })
     .check(({ platform }) => {

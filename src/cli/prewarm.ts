@@ -6,7 +6,7 @@ import { fullNameText } from '../oci/image-name.ts';
 import { withControl } from './control.ts';
 import { readLists, type WantedLists } from './image-lists.ts';
 import { readUntil, untilInterrupted } from './interruption.ts';
-import { configFrom, withCommonOptions } from './options.ts';
+import { allValues, configFrom, withCommonOptions } from './options.ts';
 import { parsePlatforms, platformTexts, thisPlatform, withPlatformOption } from './platforms.ts';
 import { openPrewarmDisplay } from './prewarm-display.ts';
 import { describeDryRun, describeFailures, describeRun } from './prewarm-summary.ts';
@@ -66,8 +66,8 @@ function builder(parser: Argv): Argv<Options> {
     .option('file', {
       alias: 'f',
       type: 'string',
-      array: true,
-      nargs: 1,
+      requiresArg: true,
+      coerce: allValues,
       describe: 'a list of images, may be given again; - is standard input',
     })
     .option('pin', { type: 'boolean', describe: 'keep the images: they are never evicted' })
