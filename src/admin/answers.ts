@@ -120,8 +120,8 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
   }
   if ('head' in answer) {
     response.writeHead(200, { 'content-type': 'application/octet-stream' });
-    if (isHead) response.end();
-    else await pipeline(Readable.from(headedBytes(answer)), response);
+    if (!isHead) for await (const chunk of headedBytes(answer)) await write(response, chunk);
+    response.end();
     return;
   }
   const { status, type, body } = answer;
@@ -134,6 +134,13 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
   response.end(isHead ? undefined : body);
 }
 
+/** Resolves when the chunk is with the kernel: its memory may be used again. @throws where the client has left */
+function write(response: ServerResponse, chunk: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    response.write(chunk, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
 async function* headedBytes({ head, bytes }: HeadedAnswer): AsyncGenerator<Buffer> {
   yield Buffer.from(`${JSON.stringify(head)}\n`);
   yield* bytes;
@@ -144,5 +151,8 @@ async function* jsonLines(items: LinesAnswer['items']): AsyncGenerator<string> {
 }
 
 function isClientGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'EPIPE', 'ECONNRESET'].includes(
+    String(error.code),
+  );
 }

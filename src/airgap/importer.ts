@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { repositoryOf } from '../mirror/place.ts';
 import { CARRIED_AT_MS } from '../mirror/visibility.ts';
-import type { Digest } from '../oci/digest.ts';
+
 import { RefusedError } from '../refused-error.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
@@ -10,6 +10,7 @@ import type { Hold } from '../store/pins.ts';
 import { formatBytes } from '../units.ts';
 import type { ArchivedImage } from './archive-content.ts';
 import { ArchiveError } from './archives/archive-error.ts';
+import { expectBase } from './archives/bundle-images.ts';
 import { readArchive } from './archives/read-archive.ts';
 import { type ReadImages, readImages } from './archives/read-images.ts';
 import type { ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
@@ -20,7 +21,8 @@ import { BY_HAND, explainBudget } from './pinning.ts';
 import { drySink, type ImportSink, storeSink } from './store-sink.ts';
 
 const PROGRESS_INTERVAL_MS = 250;
-const MAX_ENTRIES = 1_000_000;
+/** Their names are remembered: half a kilobyte each at most. */
+const MAX_ENTRIES = 100_000;
 
 /**
  * @param archive read to its end; whoever sends it ends it early to have nothing imported
@@ -105,14 +107,10 @@ async function read(
   // What is packed may be a thousand times as large unpacked: more than the store holds is no archive for it.
   const limits = { maxBytes: 2 * ledger.maxBytes + 1024 ** 3, maxEntries: MAX_ENTRIES };
   return await readImages(readArchive(archive, limits), sink, {
-    onBundle: ({ images, requires, totalBytes }) => {
+    onBundle: (bundle) => {
+      const { images, requires, totalBytes } = bundle;
       refuseLarge(totalBytes, parts);
-      const missing = requires.filter(({ digest, size }) => sink.sizeOf(digest) !== size);
-      if (missing.length > 0)
-        throw lacksBase(
-          missing.map(({ digest }) => digest),
-          requires.length,
-        );
+      expectBase(bundle, sink);
       nameImages(images, request.as, parts.upstreams);
       if (request.isPinning) explainBudget(() => parts.pins.check(requires));
     },
@@ -126,13 +124,6 @@ function refuseLarge(bytes: number | undefined, { store }: AirgapParts): void {
   throw new RefusedError(
     409,
     `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}: give it more room (storage.maxSize)`,
-  );
-}
-
-function lacksBase(missing: readonly Digest[], required: number): ArchiveError {
-  const some = missing.slice(0, 3).join(', ');
-  return new ArchiveError(
-    `the bundle holds what has changed since an earlier one, and ${missing.length} of the ${required} things that it needs of that are not here (${some}${missing.length > 3 ? '…' : ''}): import the earlier bundle first`,
   );
 }
 
