@@ -5,6 +5,7 @@ import { imageOf, indexOf, KIB } from '../helpers/content.ts';
 import { all, bytesOf, controlOf, endOf, importOf, prewarmOf } from '../helpers/control.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
+import { artifactOf, SIGNATURE } from '../helpers/signatures.ts';
 
 const EXPORT: ExportRequest = { selection: 'references', references: [], platforms: undefined, since: [] };
 
@@ -57,4 +58,26 @@ t.test('what was fetched outside is pulled inside, by its usual name', async (t)
     for (const blob of [config, ...layers])
       t.ok((await inside.get(`/v2/${name}/blobs/${blob.digest}`)).body.equals(blob.body));
   }
+});
+
+t.test('a signature that only a tag connects with an image goes with it', async (t) => {
+  const registry = await startRegistry(t);
+  const [image, signature] = [imageOf('signed', [5 * KIB]), artifactOf('signature', SIGNATURE)];
+  const tag = `${image.manifest.digest.replace(':', '-')}.sig`;
+  registry.push('team/app', image, '1');
+  registry.push('team/app', signature, tag);
+  const outside = await startMirror(t, { upstreams: { 'docker.io': { at: registry } } });
+  const control = await controlOf(outside);
+  const told = await all(control.prewarm(prewarmOf(['team/app:1'], { withReferrers: true })));
+  t.match(endOf(told, 'report'), { failures: [] });
+  const { bundle } = await control.export({ ...EXPORT, references: ['team/app:1'] });
+
+  const upstreams = { 'docker.io': { at: new URL('http://127.0.0.1:9') } };
+  const inside = await startMirror(t, { upstreams, offline: true });
+  const imported = await all((await controlOf(inside)).import(importOf(), bundle));
+  t.match(endOf(imported, 'report'), { archive: 'bundle', images: 2 });
+  const answer = await inside.manifest(`/v2/team/app/manifests/${tag}`);
+  t.ok(answer.body.equals(signature.manifest.body));
+  for (const { digest, body } of signature.layers)
+    t.ok((await inside.get(`/v2/team/app/blobs/${digest}`)).body.equals(body));
 });
