@@ -1,4 +1,4 @@
-/** Owns hubcap's commands as a user gives them, to a hubcap that runs. */
+/** Owns hubcap's commands as a user gives them. */
 
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
@@ -15,8 +15,12 @@ export interface Commands {
   try(...args: string[]): Promise<Finished>;
 }
 
-/** The commands for this hubcap's data directory, run in `cwd` where that is given. */
-export function commandsOf(t: Test, { dataDirectory }: Hubcap, cwd?: string): Commands {
+/** The commands for a data directory, whether a hubcap runs with it or not; run in `cwd` where that is given. */
+export function commandsOf(
+  t: Test,
+  { dataDirectory }: Pick<Hubcap, 'dataDirectory'>,
+  cwd?: string,
+): Commands {
   const attempt = (...args: string[]) =>
     runProgram(t, process.execPath, [main, ...args, '--data', dataDirectory], {
       env: { HOME: '/nonexistent' },
