@@ -20,7 +20,12 @@ export async function fetchImage(item: PrewarmItem, context: FetchContext): Prom
   const place = placeOf(item.reference, parts.upstreams);
   const work: ImageInWork = { ...context, place, pulled: new Set() };
   const { digest, closure } = await fetchManifests(item, work);
-  if (request.isDryRun) return describe(work, digest, closure);
+  for (const content of closure.contents)
+    context.tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
+  if (request.isDryRun) {
+    refuseLacking(work, closure);
+    return describe(work, digest, closure);
+  }
   await fetchContent(work, closure);
   if (request.isPinning) {
     const platforms = item.platforms ?? request.platforms;
@@ -58,9 +63,8 @@ async function fetchManifests(
 }
 
 async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> {
-  const { parts, tally, place, hold } = work;
+  const { tally, place, hold } = work;
   const { contents } = closure;
-  for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
   explainBudget(() => hold.add(contents));
   const running: RunningImage = { reference: place.text, contents };
   tally.begin(running);

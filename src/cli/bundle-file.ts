@@ -3,10 +3,10 @@ import { createHash, type Hash } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
 import { type FileHandle, lstat, open, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../units.ts';
 import { checksumLine, checksumPath } from './checksum-line.ts';
+import { readUntil } from './interruption.ts';
 import { ReportedError } from './reported-error.ts';
 
 export interface Writing {
@@ -16,8 +16,6 @@ export interface Writing {
   /** is told how much is written, bytes */
   onBytes: (bytes: number) => void;
 }
-
-const BUFFER_BYTES = 1024 * 1024;
 
 /** @throws ReportedError where the file is there already, and may not be replaced */
 export function refuseExisting(path: string, isForced: boolean): void {
@@ -47,8 +45,10 @@ export async function writeBundleFile(
   try {
     await rm(partial, { force: true }); // of an export that was killed
     await using file = await open(partial, 'wx');
-    const hex = await writeTo(intoFile(file), bundle, writing);
+    const hash = createHash('sha256');
+    await file.writeFile(hashed(bundle, hash, writing));
     await file.sync();
+    const hex = hash.digest('hex');
     await writeFile(partialChecksum, checksumLine(hex, basename(path)), { flush: true });
     await refuseTaken(file, partial);
     refuseExisting(path, isForced);
@@ -65,39 +65,20 @@ export async function writeBundleFile(
   }
 }
 
-/** Leaves the file open. A stream of the file's own would hold it for ever then, and closing it waits for that. */
-function intoFile(file: FileHandle): Writable {
-  return new Writable({
-    highWaterMark: BUFFER_BYTES,
-    write(chunk: Buffer, _encoding, done) {
-      file.writeFile(chunk).then(() => done(), done);
-    },
-  });
-}
-
-/** @returns the hash of what was written. @throws ReportedError where nobody reads it any more; what `bundle` throws */
+/** @returns the hash of what was written. @throws what `bundle` throws */
 export async function writeBundleOut(bundle: AsyncIterable<Buffer>, writing: Writing): Promise<string> {
-  return await writeTo(process.stdout, bundle, writing, { end: false });
-}
-
-async function writeTo(
-  output: NodeJS.WritableStream,
-  bundle: AsyncIterable<Buffer>,
-  { signal, onBytes }: Writing,
-  { end = true } = {},
-): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(hashed(bundle, hash, onBytes), output, { signal, end });
+  await pipeline(hashed(bundle, hash, writing), process.stdout, { signal: writing.signal, end: false });
   return hash.digest('hex');
 }
 
 async function* hashed(
   bundle: AsyncIterable<Buffer>,
   hash: Hash,
-  onBytes: (bytes: number) => void,
+  { signal, onBytes }: Writing,
 ): AsyncGenerator<Buffer> {
   let bytes = 0;
-  for await (const chunk of bundle) {
+  for await (const chunk of readUntil(bundle, signal)) {
     hash.update(chunk);
     bytes += chunk.length;
     onBytes(bytes);

@@ -84,8 +84,9 @@ export class Manifests {
   async obtain(place: Place, reference: Reference): Promise<ObtainedManifest> {
     try {
       if (reference.kind === 'digest') return await this.#obtained(place, reference.digest, {});
-      const { known, doubt, upstreamStatus } = await this.#tags.follow(place, reference.tag);
-      const obtained = await this.#obtained(place, known.digest, { doubt, upstreamStatus });
+      const resolution = await this.#tags.follow(place, reference.tag);
+      const { known } = resolution;
+      const obtained = await this.#obtained(place, known.digest, resolution);
       this.#known.stored(place, known.digest, reference.tag);
       return obtained;
     } catch (error) {
@@ -124,14 +125,12 @@ export class Manifests {
     }
   }
 
-  async #obtained(
-    place: Place,
-    digest: Digest,
-    { doubt, upstreamStatus }: Pick<ObtainedManifest, 'doubt' | 'upstreamStatus'>,
-  ): Promise<ObtainedManifest> {
-    const { manifest, outcome } = await this.#byDigest.obtain(place, digest);
+  async #obtained(place: Place, digest: Digest, tag: Partial<Resolution>): Promise<ObtainedManifest> {
+    const { manifest, outcome: found } = await this.#byDigest.obtain(place, digest);
     const isStored = await this.#cache.isStored(digest);
-    return { manifest, outcome, isStored, doubt, upstreamStatus };
+    // What was fetched with the tag is here by the time its digest is asked for.
+    const outcome = found === 'hit' && tag.manifest && tag.outcome ? tag.outcome : found;
+    return { manifest, outcome, isStored, doubt: tag.doubt, upstreamStatus: tag.upstreamStatus };
   }
 
   /** Resolves when what goes on behind the answers has ended. */

@@ -152,7 +152,10 @@ t.test(
       code: 0,
       stderr: 'registry.test/team/other:v2',
     });
-    t.match(await runWith({ env }, 'prewarm', '-f', '-', ...flags), { code: 2, stderr: 'standard input' });
+    t.match(await runWith({ ...piped, env: {} }, 'prewarm', '-f', '-', ...flags), {
+      code: 2,
+      stderr: 'standard input',
+    });
   },
 );
 
