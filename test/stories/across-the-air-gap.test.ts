@@ -1,6 +1,8 @@
 /** An image goes from a registry to a network without one: prewarm, export, import; and only what changed the next time. */
 import t from 'tap';
 import type { ExportRequest } from '../../src/airgap/commands.ts';
+import { rawTar } from '../airgap/archives/raw-tar.ts';
+import { configOf, tarOf } from '../airgap/archives/sample-images.ts';
 import { imageOf, indexOf, KIB } from '../helpers/content.ts';
 import { all, bytesOf, controlOf, endOf, importOf, prewarmOf } from '../helpers/control.ts';
 import { startMirror } from '../helpers/mirror.ts';
@@ -81,3 +83,33 @@ t.test('a signature that only a tag connects with an image goes with it', async 
   for (const { digest, body } of signature.layers)
     t.ok((await inside.get(`/v2/team/app/blobs/${digest}`)).body.equals(body));
 });
+
+t.test(
+  'an archive without manifests that comes again, to be named otherwise, brings nothing new',
+  async (t) => {
+    const upstreams = { 'docker.io': { at: new URL('http://127.0.0.1:9') } };
+    const control = await controlOf(await startMirror(t, { upstreams, offline: true }));
+    const layer = tarOf({ app: 'of mine' });
+    const images = [{ Config: 'config.json', RepoTags: ['team/app:1'], Layers: ['layer.tar'] }];
+    const archive = rawTar(
+      { path: 'config.json', body: configOf([layer]) },
+      { path: 'layer.tar', body: layer },
+      { path: 'manifest.json', body: JSON.stringify(images) },
+    );
+    const bring = async (as: string[]) =>
+      endOf(
+        await all(
+          control.import(
+            importOf({ as }),
+            (async function* () {
+              yield Buffer.from(archive);
+            })(),
+          ),
+        ),
+        'report',
+      );
+    const first = await bring([]);
+    t.equal(first.newBytes, first.bytes);
+    t.match(await bring(['team/store:1']), { images: 1, bytes: first.bytes, newBytes: 0 });
+  },
+);
