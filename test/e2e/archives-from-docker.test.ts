@@ -19,7 +19,13 @@ t.test('docker save, plain and compressed', async (t) => {
     const podman = await makePodman(t, hubcap.host);
     const renamed = 'docker.io/shop/web:9';
     await t.rejects(podman('pull', '--quiet', renamed));
-    await commands.run('import', '--as', `web:1=${renamed}`, stick('docker.tar'));
+    const told = await commands.run('import', '--json', '--as', `web:1=${renamed}`, stick('docker.tar'));
+    const report = told.trim().split('\n').at(-1) ?? '';
+    t.match(
+      JSON.parse(report),
+      { kind: 'report', images: saved.length, newBytes: 0 },
+      'nothing but a name is new',
+    );
     await podman('pull', '--quiet', renamed);
   });
   const packed = promisify(execFile);
