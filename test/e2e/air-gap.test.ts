@@ -2,14 +2,17 @@
 
 import { writeFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
-import { makeStick, type Side, startInside, startOutside } from '../helpers/engines/air-gap.ts';
+import { makeStick, nowhere, type Side, startInside, startOutside } from '../helpers/engines/air-gap.ts';
 import { containerdNeeds, startContainerd } from '../helpers/engines/containerd.ts';
 import { dockerNeeds, mirroredBy, startDockerd } from '../helpers/engines/dockerd.ts';
 import { type Image, type ImageSpec, platformOf } from '../helpers/engines/image.ts';
 import { needs } from '../helpers/engines/needs.ts';
 import { makePodman, podmanNeeds } from '../helpers/engines/podman.ts';
+import { mirrorWithPrefix } from '../helpers/engines/registries-conf.ts';
 import { onePull, stackNeeds } from '../helpers/engines/stack.ts';
 
+/** A registry that is not the Hub. */
+const other = 'registry.test';
 const base = { seed: 'base', bytes: 5_000_000 };
 const architectures = ['amd64', 'arm64'];
 /** By repository. */
@@ -24,6 +27,14 @@ const specs: Record<string, ImageSpec> = {
   'acme/app': { format: 'docker', tag: '2.0', layers: [base, { seed: 'app', bytes: 9000 }], architectures },
   'acme/migrate': { format: 'oci', tag: 'latest', layers: [base] },
   'acme/backup': { format: 'oci', tag: '3', layers: [{ seed: 'backup', bytes: 1000 }], architectures },
+};
+
+/** At the other registry. */
+const agent: ImageSpec = {
+  format: 'oci',
+  tag: '0.9',
+  layers: [{ seed: 'agent', bytes: 4000 }],
+  architectures,
 };
 
 const compose = `
@@ -69,18 +80,28 @@ spec:
         spec:
           containers:
             - { name: backup, image: "docker.io/acme/backup:3" }
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: agent }
+spec:
+  template:
+    spec:
+      containers:
+        - { name: agent, image: "${other}/tools/agent:0.9" }
 `;
 
 t.test('dockerd, containerd and podman pull what was carried, by tag and by digest', async (t) => {
   if (!needs(t, ...dockerNeeds, ...containerdNeeds, ...podmanNeeds, ...stackNeeds)) return;
   const stick = await makeStick(t);
-  const images = await carry(t, stick);
-  const inside = await startInside(t);
+  const { images, fromOther } = await carry(t, stick);
+  const inside = await startInside(t, { upstreams: { [other]: { url: nowhere } } });
   await inside.commands.run('import', stick('bundle.tar'));
 
   await t.test('dockerd', (t) => dockerPulls(t, inside, images));
   await t.test('containerd', (t) => containerdPulls(t, inside, images));
   await t.test('podman', (t) => podmanPulls(t, inside, images));
+  await t.test('from another registry', (t) => otherIsPulled(t, inside, fromOther));
   const metrics = await inside.hubcap.metrics();
   t.equal(metrics.sum('hubcap_requests_total', { outcome: 'error' }), 0);
   t.equal(metrics.sum('hubcap_upstream_requests_total'), 0, 'no upstream is asked');
@@ -88,11 +109,12 @@ t.test('dockerd, containerd and podman pull what was carried, by tag and by dige
 });
 
 /** Prewarms and exports, and leaves nothing outside but the bundle. */
-async function carry(t: Test, stick: (name: string) => string): Promise<[repository: string, Image][]> {
-  const { stack, commands, stop } = await startOutside(t);
+async function carry(t: Test, stick: (name: string) => string) {
+  const { stack, commands, stop } = await startOutside(t, { alsoAs: other });
   const images: [string, Image][] = [];
   for (const [repository, spec] of Object.entries(specs))
     images.push([repository, await stack.push(repository, spec)]);
+  const fromOther = await stack.push('tools/agent', agent);
   await writeFile(stick('compose.yaml'), compose);
   await writeFile(stick('manifests.yaml'), manifests);
 
@@ -100,7 +122,7 @@ async function carry(t: Test, stick: (name: string) => string): Promise<[reposit
   const cost = await stack.cost(() =>
     commands.run('prewarm', ...lists, '--platform', 'linux/amd64', '--pin'),
   );
-  const wanted = images.map(([repository, image]) => onePull(repository, image));
+  const wanted = [...images.map(([, image]) => image), fromOther].map((image) => onePull('', image));
   t.strictSame(cost.blobGets, Object.assign({}, ...wanted.map(({ blobGets }) => blobGets)), 'each blob once');
   const pulls = Object.values(cost.manifestGets);
   t.strictSame(
@@ -110,7 +132,7 @@ async function carry(t: Test, stick: (name: string) => string): Promise<[reposit
   );
   await commands.run('export', '-o', stick('bundle.tar'), '--pinned');
   await stop();
-  return images;
+  return { images, fromOther };
 }
 
 async function dockerPulls(t: Test, { hubcap }: Side, images: readonly [string, Image][]): Promise<void> {
@@ -165,4 +187,14 @@ async function podmanPulls(t: Test, { hubcap }: Side, images: readonly [string, 
   t.equal(await podman('image', 'ls', '--all', '--quiet'), '', 'podman holds nothing');
   for (const [repository, { digest }] of images)
     await podman('pull', '--quiet', `docker.io/${repository}@${digest}`);
+}
+
+async function otherIsPulled(t: Test, { hubcap }: Side, { digest }: Image): Promise<void> {
+  const { ctr, pullFlags } = await startContainerd(t, hubcap.url, other);
+  const name = `${other}/tools/agent`;
+  for (const one of [`${name}:0.9`, `${name}@${digest}`])
+    await ctr('images', 'pull', '--snapshotter=native', ...pullFlags, one);
+  t.match(await ctr('images', 'ls'), digest);
+  const podman = await makePodman(t, hubcap.host, mirrorWithPrefix(hubcap.host, other));
+  for (const one of [`${name}:0.9`, `${name}@${digest}`]) await podman('pull', '--quiet', one);
 }

@@ -74,6 +74,36 @@ t.test('what Docker and podman were refused inside is carried, and only that', a
   await isPinned(t, inside);
 });
 
+t.test('a platform that was missed is carried afterwards', async (t) => {
+  if (!needs(t, ...podmanNeeds, ...stackNeeds)) return;
+  const stick = await makeStick(t);
+  const { stack, hubcap } = await startOutside(t);
+  const outside = commandsOf(t, hubcap, stick(''));
+  const image = await stack.push('library/web', web);
+  await outside.run('prewarm', 'web:1.27', '--platform', 'linux/amd64');
+  await outside.run('export', 'web:1.27', '-o', 'first.tar');
+
+  const side = await startInside(t);
+  const inside = commandsOf(t, side.hubcap, stick(''));
+  await inside.run('import', 'first.tar');
+  const podman = await makePodman(t, side.hubcap.host);
+  const pull = () => podman('pull', '--quiet', '--arch', 'arm64', 'docker.io/library/web:1.27');
+  await t.rejects(pull(), 'the other platform is not here');
+  const wanted = await inside.run('misses', '--list');
+  t.equal(wanted, 'docker.io/library/web:1.27 linux/arm64\n');
+  await writeFile(stick('wanted.txt'), wanted);
+
+  await outside.run('prewarm', '-f', 'wanted.txt');
+  await outside.run('export', 'web:1.27', '--since', 'first.tar', '-o', 'next.tar');
+  const { digest, config, layers } = platformOf(image, 'arm64');
+  const shared = platformOf(image, 'amd64').layers.map(({ digest }) => digest);
+  const lacked = [digest, config.digest, ...layers.map(({ digest }) => digest)];
+  t.strictSame(await blobsIn(stick('next.tar')), lacked.filter((one) => !shared.includes(one)).sort());
+  await inside.run('import', 'next.tar');
+  await pull();
+  t.equal(await inside.run('misses', '--list'), '', 'nothing is missed any more');
+});
+
 async function blobsIn(bundle: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)('tar', ['--list', '--file', bundle]);
   const blobs = stdout.split('\n').flatMap((path) => /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1] ?? []);

@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 import { type Commands, commandsOf } from './commands.ts';
 import { type Hubcap, type HubcapOptions, startHubcap } from './hubcap.ts';
 import { makeDirectory } from './needs.ts';
-import { type Stack, startStack } from './stack.ts';
+import { type Stack, type StackOptions, startStack } from './stack.ts';
 
 /** Nobody listens there. */
 export const nowhere = 'http://127.0.0.1:9';
@@ -23,10 +23,7 @@ export interface Outside extends Side {
 }
 
 /** Starts a hubcap before an empty registry. */
-export async function startOutside(
-  t: Test,
-  options: Omit<HubcapOptions, 'upstreamUrl'> = {},
-): Promise<Outside> {
+export async function startOutside(t: Test, options: StackOptions = {}): Promise<Outside> {
   const stack = await startStack(t, options);
   const { hubcap, upstream } = stack;
   return {
