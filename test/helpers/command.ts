@@ -7,6 +7,9 @@ import type { Test } from 'tap';
 
 /** `HUBCAP_MAIN=dist/main.js` tests what is published. */
 const MAIN = process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** What the sources compile to is the same for all processes of a run. */
+const { NODE_COMPILE_CACHE } = process.env;
+const COMPILE_CACHE = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
 /** Free ports, and lines that can be read. */
 export const LISTENERS = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json'];
 
@@ -52,7 +55,7 @@ export function launch(t: Test, ...args: string[]) {
 
 function start(args: string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env },
+    env: { PATH: process.env.PATH, HOME: '/nonexistent', ...COMPILE_CACHE, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   return { child, stderr: text(child.stderr) };
