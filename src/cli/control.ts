@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Control, connectControl, type DaemonControl } from '../admin/control-client.ts';
 import { controlPaths } from '../admin/control-path.ts';
+import { DaemonLostError } from '../admin/daemon-lost-error.ts';
 import type { Config } from '../config/schema.ts';
 import { openLocalControl } from '../local-control.ts';
 import { RefusedError } from '../refused-error.ts';
@@ -25,7 +26,8 @@ export async function withControl<T>(
   try {
     return await work(control);
   } catch (error) {
-    throw error instanceof RefusedError ? new ReportedError(error.message, error) : error;
+    const isExplained = error instanceof RefusedError || error instanceof DaemonLostError;
+    throw isExplained ? new ReportedError(error.message, error) : error;
   } finally {
     await control.close();
   }

@@ -47,6 +47,7 @@ export function importArchives(version: string): CommandModule<object, Options> 
 
 function builder(parser: Argv): Argv<Options> {
   return withCommonOptions(parser)
+    .parserConfiguration({ 'unknown-options-as-args': true }) // else yargs loses a lone -
     .positional('archives', {
       type: 'string',
       array: true,
@@ -67,6 +68,8 @@ function builder(parser: Argv): Argv<Options> {
     .option('dry-run', { type: 'boolean', describe: 'prove what is inside and say it; import nothing' })
     .option('json', { type: 'boolean', describe: 'one JSON document per line: what happens, and reports' })
     .check(({ archives = [], as = [] }) => {
+      const unknown = archives.find((one) => one.startsWith('-') && one !== STDIN);
+      if (unknown !== undefined) throw new Error(`Unknown argument: ${unknown}`);
       if (archives.filter((one) => one === STDIN).length > 1) throw new Error('- can be given once.');
       if (as.length > 0 && archives.length > 1) throw new Error('--as is for one archive at a time.');
       return checkReferences(as.flatMap((text) => text.split('=', 2)));

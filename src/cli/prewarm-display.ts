@@ -44,6 +44,7 @@ const OTHER_ROWS = 4;
 
 /** A line for each image that can run, and one for all; what becomes of an image is told above. */
 class Bars implements PrewarmDisplay {
+  readonly #output: NodeJS.WriteStream;
   readonly #bars: MultiBar;
   readonly #slots: SingleBar[];
   readonly #all: SingleBar;
@@ -52,6 +53,7 @@ class Bars implements PrewarmDisplay {
   readonly #waiting = new Map<string, string>();
 
   constructor(output: NodeJS.WriteStream, images: number) {
+    this.#output = output;
     const options = {
       stream: output,
       hideCursor: true,
@@ -77,7 +79,7 @@ class Bars implements PrewarmDisplay {
     }
     if (event.kind === 'waiting') this.#waiting.set(event.reference, event.until);
     if (event.kind === 'image' || event.kind === 'failure') this.#waiting.delete(event.reference);
-    this.#bars.log(`${tell(event)}\n`);
+    this.#bars.log(linesOf(tell(event), this.#output.columns));
   }
 
   end(): void {
@@ -99,6 +101,14 @@ class Bars implements PrewarmDisplay {
     const [first] = [...this.#waiting.values()].filter((until) => until > now).sort();
     return first === undefined ? '' : `rate limit: waiting until ${clockTime(first)}`;
   }
+}
+
+const CLEAR_TO_END = '\x1b[K';
+
+/** Where bars are, a line that is too long is cut, and what stood there before shows behind a short one. */
+function linesOf(text: string, columns: number): string {
+  const lines = text.match(new RegExp(`.{1,${Math.max(columns, 1)}}`, 'gu')) ?? [];
+  return lines.map((line) => `${line}${CLEAR_TO_END}\n`).join('');
 }
 
 /** The name stands first and may be long: of it, the end tells more. */

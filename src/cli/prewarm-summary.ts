@@ -1,7 +1,7 @@
 /** Owns what a prewarm says at its end: figures, and what a dry run expects. */
-import type { PrewarmEvent, PrewarmFailure, PrewarmForecast, PrewarmReport } from '../airgap/commands.ts';
+import type { PrewarmEvent, PrewarmForecast, PrewarmReport } from '../airgap/commands.ts';
 import { formatBytes } from '../units.ts';
-import { printable } from './printable.ts';
+import { tellOf } from './prewarm-words.ts';
 import { formatTable } from './table.ts';
 
 type DryImage = Extract<PrewarmEvent, { kind: 'image' }>;
@@ -60,7 +60,7 @@ export function describeFailures(
   { images, failures, forecast }: PrewarmReport,
   isDryRun: boolean,
 ): string | undefined {
-  const problems = failures.map(tellFailure);
+  const problems = failures.map((failure) => `  ${tellOf(failure)}`);
   if (problems.length > 0) {
     const rest = isDryRun ? '' : '\nWhat was fetched is kept: the same command goes on with the rest.';
     return `${problems.length} of ${images.total} ${plural(images.total, 'image', 'images')} failed:\n${problems.join('\n')}${rest}`;
@@ -70,10 +70,6 @@ export function describeFailures(
   if (forecast && !forecast.hasRoom)
     return 'the store has no room for all of it: give it more (storage.maxSize), unpin something, or fetch fewer images or platforms';
   return undefined;
-}
-
-function tellFailure({ reference, message }: PrewarmFailure): string {
-  return `  ${reference}: ${printable(message)}`;
 }
 
 function plural(count: number, one: string, many: string): string {

@@ -12,12 +12,18 @@ export function tell(event: Told): string {
     case 'waiting':
       return `${event.reference}: rate limit: waiting until ${clockTime(event.until)} (${printable(event.message)})`;
     case 'note':
-      return `${event.reference}: ${printable(event.message)}`;
+      return tellOf(event);
     case 'failure':
-      return `${event.reference}: FAILED: ${printable(event.message)}`;
+      return `FAILED: ${tellOf(event)}`;
     case 'image':
       return tellImage(event);
   }
+}
+
+/** @returns a message that names its image, once */
+export function tellOf({ reference, message }: { reference: string; message: string }): string {
+  const text = printable(message);
+  return text.startsWith(reference) ? text : `${reference}: ${text}`;
 }
 
 function tellImage(image: Extract<PrewarmEvent, { kind: 'image' }>): string {

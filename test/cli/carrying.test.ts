@@ -1,32 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import t, { type Test } from 'tap';
-import { amd64, index, makeSide, other, pushImages, type Side } from '../helpers/air-gap.ts';
-import { launch, run, runForBytes, runWith } from '../helpers/command.ts';
-import { imageOf, MIB } from '../helpers/content.ts';
+import t from 'tap';
+import { APP, amd64, index, inside, OTHER, outside } from '../helpers/air-gap.ts';
+import { run, runForBytes, runWith } from '../helpers/command.ts';
 import { startMirror } from '../helpers/mirror.ts';
-import { fillUp, mountSmall } from '../helpers/small-disk.ts';
-import { until } from '../helpers/waiting.ts';
-
-const APP = 'registry.test/team/app:v1';
-const OTHER = 'registry.test/team/other:latest';
-
-/** What was fetched and pinned outside. */
-async function outside(t: Test): Promise<Side> {
-  const side = await makeSide(t);
-  pushImages(side.registry);
-  const { code, stderr } = await run('prewarm', APP, OTHER, '--platform', 'all', '--pin', ...side.flags);
-  t.equal(code, 0, stderr);
-  return side;
-}
-
-async function inside(t: Test): Promise<Side> {
-  const side = await makeSide(t, undefined, 'offline: true');
-  await side.registry.close();
-  return side;
-}
 
 t.test('without a daemon: out, and in again, with a checksum that sha256sum knows', async (t) => {
   const out = await outside(t);
@@ -113,6 +91,8 @@ t.test('a directory that is a layout, and another name', async (t) => {
     code: 2,
     stderr: 'one archive',
   });
+  t.match(await run('import', 'a.tar', '--no-pinn', ...closed.flags), { code: 2, stderr: '--no-pinn' });
+  t.match(await run('import', '-', '-', ...closed.flags), { code: 2, stderr: 'given once' });
   const gone = await run('import', out.path('gone.tar'), out.path('other.tar'), ...closed.flags);
   t.match(gone, { code: 1, stderr: /not read: .*other\.tar\nhubcap: .*gone\.tar cannot be read/ });
 });
@@ -137,122 +117,4 @@ for (const isRunning of [true, false]) {
     await writeFile(`${bundle}.sha256`, 'nonsense\n');
     t.match(await run('import', bundle, ...closed.flags), { code: 1, stderr: 'no line of sha256sum' });
   });
-}
-
-t.test('what is refused is refused with a message, before anything is written', async (t) => {
-  const out = await outside(t);
-  const bundle = out.path('images.tar');
-  t.match(await run('export', '-o', bundle, ...out.flags), { code: 2, stderr: 'Say what to export' });
-  t.match(await run('export', '-o', bundle, APP, '--all', ...out.flags), { code: 2 });
-  t.match(await run('export', '--all', ...out.flags), { code: 2, stderr: '-o FILE' });
-  t.match(await run('export', '-o', bundle, 'registry.test/team/nothing', ...out.flags), {
-    code: 1,
-    stderr: 'is not in the store',
-  });
-  t.match(await run('export', '-o', out.path('no/such.tar'), APP, ...out.flags), {
-    code: 1,
-    stderr: 'its directory is not there',
-  });
-  await writeFile(bundle, 'mine');
-  t.match(await run('export', '-o', bundle, APP, ...out.flags), { code: 1, stderr: 'is there already' });
-  t.equal(await readFile(bundle, 'utf8'), 'mine');
-  t.match(await run('export', '-o', bundle, APP, '--since', bundle, ...out.flags, '--force'), {
-    code: 1,
-    stderr: '--since',
-  });
-  await writeFile(`${bundle}.partial`, 'of one that was killed');
-  t.match(await run('export', '-o', bundle, APP, '--force', ...out.flags), { code: 0 });
-  execFileSync('sha256sum', ['-c', 'images.tar.sha256'], { cwd: out.directory });
-  const small = await makeSide(t, undefined, 'storage: { maxSize: 100KiB, minFree: 0 }');
-  await writeFile(out.path('images.tar.gz'), gzipSync(await readFile(bundle)));
-  for (const path of [bundle, out.path('images.tar.gz')])
-    t.match(await run('import', path, ...small.flags), { code: 1, stderr: 'the store holds 100KiB' });
-  await writeFile(out.path('cut.tar'), (await readFile(bundle)).subarray(0, 90_000));
-  t.match(await run('import', out.path('cut.tar'), ...small.flags), {
-    code: 1,
-    stderr: /cut\.tar: .*Nothing was imported/,
-  });
-});
-
-t.test(
-  'a disk that is full: a clear message, and nothing is left',
-  { skip: process.getuid?.() !== 0 && 'needs root' },
-  async (t) => {
-    const out = await outside(t);
-    const disk = await mountSmall(t, 1);
-    const giveBack = await fillUp(disk);
-    const bundle = join(disk, 'images.tar');
-    const full = await run('export', '-o', bundle, '--all', ...out.flags);
-    t.match(full, {
-      code: 1,
-      stderr: /its file system is full: make room\. The bundle has .*; nothing is left behind/,
-    });
-    t.same(await readdir(disk), ['ballast']);
-    await giveBack();
-    t.match(await run('export', '-o', bundle, '--all', ...out.flags), { code: 0 });
-  },
-);
-
-t.test('Ctrl-C: of an export no file is left, of an import nothing', async (t) => {
-  const out = await makeSide(t);
-  const large = imageOf('large', [40 * MIB, 40 * MIB]);
-  out.registry.push('team/large', large, 'v1');
-  const name = 'registry.test/team/large:v1';
-  t.match(await run('prewarm', name, ...out.flags), { code: 0 });
-  const bundle = out.path('large.tar');
-  const exporting = launch(t, 'export', '-o', bundle, name, ...out.flags);
-  await until('it writes', async () => (await sizeOf(`${bundle}.partial`)) > 0);
-  exporting.child.kill('SIGINT');
-  t.match(await exporting.ended, { code: 130, stderr: 'interrupted: nothing was written' });
-  t.same((await readdir(out.directory)).sort(), ['data', 'hubcap.yaml']);
-
-  t.match(await run('export', '-o', bundle, name, ...out.flags), { code: 0 });
-  const closed = await inside(t);
-  const importing = launch(t, 'import', bundle, ...closed.flags);
-  await until('it takes in', async () => (await filesIn(join(closed.data, 'v1'))) > 0, 1);
-  importing.child.kill('SIGINT');
-  t.match(await importing.ended, { code: 130, stderr: 'nothing is imported' });
-  t.match(JSON.parse((await run('status', '--json', ...closed.flags)).stdout), { store: { bytes: 0 } });
-  t.match(await run('import', bundle, ...closed.flags), { code: 0 });
-});
-
-t.test('pin, unpin and remove', async (t) => {
-  const { flags, registry } = await outside(t);
-  t.match(await run('remove', OTHER, ...flags), { code: 1, stderr: 'is pinned' });
-  t.match(await run('unpin', OTHER, 'registry.test/team/nothing', ...flags), {
-    code: 1,
-    stderr: 'is not pinned',
-  });
-  t.match(await run('unpin', OTHER, ...flags), { code: 0, stdout: `${OTHER} is not pinned any more` });
-  const again = await run('pin', OTHER, '--json', ...flags);
-  t.match(JSON.parse(again.stdout), {
-    pinned: [{ reference: OTHER, digest: other.manifest.digest, origin: '' }],
-  });
-  t.match(await run('pin', 'registry.test/team/nothing', ...flags), {
-    code: 1,
-    stderr: 'is not in the store',
-  });
-  t.match(await run('pin', APP, '--platform', 's390x', ...flags), { code: 1, stderr: 'linux/s390x' });
-  t.match(await run('pin', 'Not A Name', ...flags), { code: 2, stderr: 'is no image name' });
-  t.match(await run('unpin', APP, ...flags), { code: 0 });
-  registry.push('team/copy', index, 'v1');
-  t.match(await run('prewarm', 'registry.test/team/copy:v1', ...flags), { code: 0 });
-  const dry = await run('remove', APP, '--dry-run', ...flags);
-  t.match(dry, { code: 0, stdout: /WOULD FREE[\s\S]*would be freed; nothing was removed/ });
-  t.match((await run('images', ...flags)).stdout, 'team/app:v1');
-  t.match(await run('remove', APP, ...flags), { code: 0, stdout: /team\/app:v1 .*KiB\n[\s\S]* freed\n$/ });
-  t.notMatch((await run('images', ...flags)).stdout, 'team/app:v1');
-  t.match((await run('images', ...flags)).stdout, 'team/copy:v1');
-});
-
-async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  );
-}
-
-async function filesIn(directory: string): Promise<number> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
-  return found.filter((entry) => entry.isFile() && /blobs|fills/.test(entry.parentPath)).length;
 }

@@ -1,14 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
 import type { PrewarmEvent } from '../../src/airgap/commands.ts';
-import { arm64, index, makeSide, pushImages, type Side } from '../helpers/air-gap.ts';
+import { APP, arm64, index, makeSide, OTHER, pushImages, type Side } from '../helpers/air-gap.ts';
 import { launch, run, runWith } from '../helpers/command.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import { blobDownloads, failing, only, outOfPulls, silent } from '../helpers/personas.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
-
-const APP = 'registry.test/team/app:v1';
-const OTHER = 'registry.test/team/other:latest';
 
 async function start(t: Test): Promise<Side> {
   const side = await makeSide(t);

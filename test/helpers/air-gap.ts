@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { run } from './command.ts';
 import { imageOf, indexOf } from './content.ts';
 import { makeDirectory } from './mirror.ts';
 import { type Registry, startRegistry } from './registry.ts';
@@ -43,4 +44,23 @@ export const index = indexOf({ amd64, arm64 });
 export function pushImages(registry: Registry): void {
   registry.push('team/app', index, 'v1');
   registry.push('team/other', other, 'latest');
+}
+
+export const APP = 'registry.test/team/app:v1';
+export const OTHER = 'registry.test/team/other:latest';
+
+/** What was fetched and pinned outside. */
+export async function outside(t: Test): Promise<Side> {
+  const side = await makeSide(t);
+  pushImages(side.registry);
+  const { code, stderr } = await run('prewarm', APP, OTHER, '--platform', 'all', '--pin', ...side.flags);
+  t.equal(code, 0, stderr);
+  return side;
+}
+
+/** Where no registry can be reached. */
+export async function inside(t: Test): Promise<Side> {
+  const side = await makeSide(t, undefined, 'offline: true');
+  await side.registry.close();
+  return side;
 }
