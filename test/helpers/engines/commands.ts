@@ -1,12 +1,8 @@
 /** Owns hubcap's commands as a user gives them. */
 
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import type { Hubcap } from './hubcap.ts';
+import { type Hubcap, main } from './hubcap.ts';
 import { type Finished, runProgram } from './program.ts';
-
-/** `HUBCAP_MAIN=dist/main.js` tests what is published. */
-const main = process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
 export interface Commands {
   /** Runs `hubcap ARGUMENTS`. Throws when it fails. Returns what it printed. */

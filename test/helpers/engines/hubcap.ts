@@ -34,7 +34,8 @@ export interface Hubcap {
 }
 
 /** `HUBCAP_MAIN=dist/main.js` tests what is published. */
-const main = process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+export const main =
+  process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
 /** Starts hubcap on free ports and waits until it says that it serves. A test that fails shows its log. */
 export async function startHubcap(t: Test, options: HubcapOptions): Promise<Hubcap> {
