@@ -117,7 +117,7 @@ function describe(
     hereBytes: bytesOf(here),
     fetchedBytes: bytes - bytesOf(here),
     pulls: pulled.size,
-    referrers: closure.referrers.length,
+    referrers: closure.referrers.length + closure.signatures.length,
     isPinned: request.isPinning && !request.isDryRun,
   };
 }
