@@ -19,6 +19,7 @@ t.test('what was fetched outside is pulled inside, by its usual name', async (t)
   registry.push('team/base', base, 'latest');
   const outside = await startMirror(t, { upstreams: { 'docker.io': { at: registry } } });
   const control = await controlOf(outside);
+  await t.rejects(control.export({ ...EXPORT, selection: 'pinned' }), /nothing is pinned/);
   const told = await all(control.prewarm(prewarmOf(['app:1', 'team/base'], { isPinning: true })));
   const report = endOf(told, 'report');
   t.match(report, { images: { done: 2, failed: 0, total: 2 }, failures: [] });
