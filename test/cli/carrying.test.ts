@@ -61,7 +61,7 @@ t.test('by running daemons; only what is new is carried; compressed, and through
   t.match(early, {
     code: 1,
     stdout: /says that it has:\n[\s\S]*team\/app:v1/,
-    stderr: 'import the earlier bundle first',
+    stderr: 'import the bundle that carried them first',
   });
   const piped = await runWith({ input: gzipSync(first.stdout) }, 'import', '-', '--json', ...closed.flags);
   t.match(piped, { code: 0, stderr: '' });
