@@ -16,7 +16,13 @@ import type { VerifyEvent } from '../store/verify.ts';
 import type { OfflineSwitch } from '../upstream/offline-switch.ts';
 import { type AdminRoutes, answerByRoute, headed, json, lines, readJson, text } from './answers.ts';
 import { listMisses } from './misses.ts';
-import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
+import {
+  type ImageStatus,
+  type OfflineState,
+  type ReloadReport,
+  type Status,
+  withoutNames,
+} from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
 export interface AdminServices {
@@ -77,7 +83,7 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
       return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
     },
   },
-  '/api/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
+  '/api/status': { method: 'GET', answer: ({ status }) => json(200, withoutNames(status())) },
   '/': { method: 'GET', answer: () => text(200, 'hubcap: /metrics /healthz /readyz /api/status\n') },
 };
 

@@ -109,7 +109,10 @@ function selectOne(place: NamedPlace, request: ExportRequest, parts: AirgapParts
     referrers: closure.referrers,
     isMade: false,
   };
-  return [{ place, image }, ...signatures(place, [digest, ...closure.manifests], parts)];
+  return [
+    { place, image },
+    ...signatures(place, [digest, ...closure.manifests, ...closure.referrers], parts),
+  ];
 }
 
 function signatures(place: NamedPlace, subjects: readonly Digest[], parts: AirgapParts): Selected[] {

@@ -27,7 +27,7 @@ export async function fetchImage(item: PrewarmItem, context: FetchContext): Prom
     return describe(work, digest, closure);
   }
   await fetchContent(work, closure);
-  if (request.isPinning) {
+  if (request.isPinning && context.isPinWanted()) {
     const platforms = item.platforms ?? request.platforms;
     pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
@@ -117,7 +117,7 @@ function describe(
     hereBytes: bytesOf(here),
     fetchedBytes: bytes - bytesOf(here),
     pulls: pulled.size,
-    referrers: closure.referrers.length,
+    referrers: closure.referrers.length + closure.signatures.length,
     isPinned: request.isPinning && !request.isDryRun,
   };
 }

@@ -160,16 +160,17 @@ export class Catalog {
 
   /**
    * Notes images that were carried here, all or none: what their repositories hold and what their tags are.
-   * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known
+   * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known;
+   *   undefined leaves that unknown
    * @throws StorageError
    */
-  adopt(images: readonly AdoptedImage[], nowMs: number, carriedAtMs: number): void {
+  adopt(images: readonly AdoptedImage[], nowMs: number, carriedAtMs: number | undefined): void {
     this.#durably(() => {
       for (const { repository, tag, digest, mediaType, size, contents } of images) {
         const id = this.#makeId(repository);
         for (const content of contents) this.#statements.upsertHolding.run(id, content, nowMs);
         if (tag !== undefined) this.#statements.upsertTag.run(id, tag, digest, mediaType, size, nowMs);
-        this.#statements.insertPublicAt.run(carriedAtMs, id);
+        this.#statements.insertPublicAt.run(carriedAtMs ?? null, id);
         this.#withSubjects.delete(id);
       }
     });
