@@ -23,8 +23,11 @@ import { wholeImage } from './pinning.ts';
 export async function exportImages(request: ExportRequest, parts: AirgapParts): Promise<ExportedBundle> {
   const { images, leftOut } = select(request, parts);
   const [first] = leftOut;
-  if (images.length === 0)
-    throw new RefusedError(404, `there is nothing to export${first ? `: ${first.message}` : ''}`);
+  if (images.length === 0) {
+    const why =
+      request.selection === 'pinned' ? NOTHING_PINNED : (first?.message ?? 'the store holds no image');
+    throw new RefusedError(404, `there is nothing to export: ${why}`);
+  }
   const since = new Set(request.since.flatMap((text) => parseDigest(text) ?? []));
   const source = storeSource(parts);
   const plan = await planBundle(
@@ -46,6 +49,9 @@ export async function exportImages(request: ExportRequest, parts: AirgapParts): 
   };
   return { plan: described, bundle: held(plan.contents, parts, () => writeBundle(plan, source)) };
 }
+
+const NOTHING_PINNED =
+  'nothing is pinned; name images, pin some (`hubcap pin`), or export --all that is here';
 
 interface Selected {
   place: NamedPlace;

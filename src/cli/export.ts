@@ -68,7 +68,7 @@ function builder(parser: Argv): Argv<Options> {
       demandOption: 'Say where the bundle goes: -o FILE, or -o - for standard output.',
       describe: 'the file to write, with FILE.sha256 beside it; - is standard output',
     })
-    .option('pinned', { type: 'boolean', describe: 'all that is pinned' })
+    .option('pinned', { type: 'boolean', describe: 'all that is pinned; so it is where nothing is named' })
     .option('all', { type: 'boolean', describe: 'all that is here as a whole' })
     .option('since', {
       type: 'string',
@@ -80,14 +80,11 @@ function builder(parser: Argv): Argv<Options> {
     .option('json', { type: 'boolean', describe: 'what was written as one JSON document' })
     .check(({ references = [], pinned, all }) => {
       const chosen = [references.length > 0, pinned === true, all === true].filter(Boolean).length;
-      if (chosen !== 1) throw new Error('Say what to export: images by name, or --pinned, or --all.');
+      if (chosen > 1) throw new Error('Say one of these: images by name, or --pinned, or --all.');
       return checkReferences(references);
     })
-    .example('$0 export -o images.tar --pinned', 'all that is pinned')
-    .example(
-      '$0 export -o next.tar --pinned --since images.tar',
-      'what is new since; needs the other imported before',
-    )
+    .example('$0 export -o images.tar', 'all that is pinned')
+    .example('$0 export -o next.tar --since images.tar', 'what is new since; needs the other imported before')
     .example('$0 export -o - alpine:3.20 | ssh inside docker load', 'without a file between')
     .epilogue(
       'A bundle is a tar: an OCI image layout that `docker load` reads too. The same images give the same bytes. The file appears when all of it is on disk; `sha256sum -c FILE.sha256` checks it, and `hubcap import` does so by itself. Signatures and SBOMs that are here go with their images. Images that --all leaves out, because something of them is missing, are named.',
@@ -98,7 +95,7 @@ type Chosen = Pick<Options, 'references' | 'pinned' | 'all' | 'platform'>;
 
 function makeRequest({ references = [], pinned, all, platform }: Chosen, since: string[]): ExportRequest {
   return {
-    selection: pinned ? 'pinned' : all ? 'all' : 'references',
+    selection: all ? 'all' : pinned || references.length === 0 ? 'pinned' : 'references',
     references: fullReferences(references),
     platforms: requestedPlatforms(platform),
     since,

@@ -12,7 +12,11 @@ import { until } from '../helpers/waiting.ts';
 t.test('what is refused is refused with a message, before anything is written', async (t) => {
   const out = await outside(t);
   const bundle = out.path('images.tar');
-  t.match(await run('export', '-o', bundle, ...out.flags), { code: 2, stderr: 'Say what to export' });
+  t.match(await run('export', '--all', '--pinned', '-o', bundle, ...out.flags), {
+    code: 2,
+    stderr: 'Say one',
+  });
+  t.match(await run('export', '-o', bundle, ...out.flags), { code: 1, stderr: 'nothing is pinned' });
   t.match(await run('export', '-o', bundle, APP, '--all', ...out.flags), { code: 2 });
   t.match(await run('export', '--all', ...out.flags), { code: 2, stderr: '-o FILE' });
   t.match(await run('export', '-o', bundle, 'registry.test/team/nothing', ...out.flags), {
