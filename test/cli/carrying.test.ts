@@ -16,6 +16,11 @@ t.test('without a daemon: out, and in again, with a checksum that sha256sum know
   });
   execFileSync('sha256sum', ['-c', 'images.tar.sha256'], { cwd: out.directory });
   t.same((await readdir(out.directory)).sort(), ['data', 'hubcap.yaml', 'images.tar', 'images.tar.sha256']);
+  t.match(await run('export', '-o', out.path('default.tar'), ...out.flags), { code: 0 });
+  t.ok(
+    (await readFile(out.path('default.tar'))).equals(await readFile(bundle)),
+    'what is pinned is the default',
+  );
   const again = await run('export', '-o', out.path('again.tar'), OTHER, APP, '--json', ...out.flags);
   t.match(JSON.parse(again.stdout), { images: [{ reference: APP }, { reference: OTHER }] });
   t.ok((await readFile(out.path('again.tar'))).equals(await readFile(bundle)), 'the same bytes');
