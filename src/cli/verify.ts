@@ -5,6 +5,7 @@ import type { StoreFinding } from '../store/findings.ts';
 import type { VerifyEvent, VerifyReport } from '../store/verify.ts';
 import { formatBytes } from '../units.ts';
 import { withControl } from './control.ts';
+import { readUntil, untilInterrupted } from './interruption.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 import { printable } from './printable.ts';
 import { openProgress, type Progress } from './progress.ts';
@@ -17,6 +18,8 @@ interface Options {
   control?: string | undefined;
   json?: boolean | undefined;
 }
+
+const INTERRUPTED = 'interrupted: what was found so far is dealt with; the rest was not looked at';
 
 export function verify(version: string): CommandModule<object, Options> {
   return {
@@ -40,8 +43,11 @@ export function verify(version: string): CommandModule<object, Options> {
         .example('$0 verify docker.io/library/alpine:3.20', 'what is here of one image')
         .example('$0 verify --json | jq -c \'select(.kind == "finding")\'', 'for a script'),
     handler: async ({ reference, json, ...flags }) => {
-      const report = await withControl(configFrom(flags), version, (control) =>
-        follow(control.verify(reference), json === true),
+      const config = configFrom(flags);
+      const report = await untilInterrupted(INTERRUPTED, (signal) =>
+        withControl(config, version, (control) =>
+          follow(readUntil(control.verify(reference), signal), json === true),
+        ),
       );
       if (!report.isClean)
         throw new ReportedError(`the store was not as it should be: ${countFindings(report)}`);

@@ -3,7 +3,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
-import { APP, inside, makeSide, outside } from '../helpers/air-gap.ts';
+import { APP, inside, makeSide, OTHER, outside } from '../helpers/air-gap.ts';
 import { launch, run } from '../helpers/command.ts';
 import { imageOf, MIB } from '../helpers/content.ts';
 import { fillUp, mountSmall } from '../helpers/small-disk.ts';
@@ -16,6 +16,8 @@ t.test('what is refused is refused with a message, before anything is written', 
     code: 2,
     stderr: 'Say one',
   });
+  t.match(await run('unpin', APP, OTHER, ...out.flags), { code: 0 });
+  t.match(await run('export', '-o', bundle, ...out.flags), { code: 1, stderr: 'nothing is pinned' });
   t.match(await run('export', '-o', bundle, APP, '--all', ...out.flags), { code: 2 });
   t.match(await run('export', '--all', ...out.flags), { code: 2, stderr: '-o FILE' });
   t.match(await run('export', '-o', bundle, 'registry.test/team/nothing', ...out.flags), {

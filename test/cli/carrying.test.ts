@@ -16,6 +16,11 @@ t.test('without a daemon: out, and in again, with a checksum that sha256sum know
   });
   execFileSync('sha256sum', ['-c', 'images.tar.sha256'], { cwd: out.directory });
   t.same((await readdir(out.directory)).sort(), ['data', 'hubcap.yaml', 'images.tar', 'images.tar.sha256']);
+  t.match(await run('export', '-o', out.path('default.tar'), ...out.flags), { code: 0 });
+  t.ok(
+    (await readFile(out.path('default.tar'))).equals(await readFile(bundle)),
+    'what is pinned is the default',
+  );
   const again = await run('export', '-o', out.path('again.tar'), OTHER, APP, '--json', ...out.flags);
   t.match(JSON.parse(again.stdout), { images: [{ reference: APP }, { reference: OTHER }] });
   t.ok((await readFile(out.path('again.tar'))).equals(await readFile(bundle)), 'the same bytes');
@@ -61,7 +66,7 @@ t.test('by running daemons; only what is new is carried; compressed, and through
   t.match(early, {
     code: 1,
     stdout: /says that it has:\n[\s\S]*team\/app:v1/,
-    stderr: 'import the earlier bundle first',
+    stderr: 'import the bundle that carried them first',
   });
   const piped = await runWith({ input: gzipSync(first.stdout) }, 'import', '-', '--json', ...closed.flags);
   t.match(piped, { code: 0, stderr: '' });
