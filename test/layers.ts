@@ -35,7 +35,14 @@ const ROOT = new Set([
   'reload.ts',
   'upstreams.ts',
 ]);
-const COMMON = new Set(['outcome.ts', 'refused-error.ts', 'single-flight.ts', 'units.ts', 'log.ts', 'metrics.ts']);
+const COMMON = new Set([
+  'outcome.ts',
+  'refused-error.ts',
+  'single-flight.ts',
+  'units.ts',
+  'log.ts',
+  'metrics.ts',
+]);
 const READS_ENVIRONMENT = 'cli/options.ts';
 
 const PATTERNS: readonly [what: string, pattern: RegExp][] = [

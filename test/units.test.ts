@@ -1,12 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  formatBytes,
-  formatDuration,
-  formatExactBytes,
-  parseBytes,
-  parseDuration,
-} from '../src/units.ts';
+import { formatBytes, formatDuration, formatExactBytes, parseBytes, parseDuration } from '../src/units.ts';
 
 const safeInteger = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 

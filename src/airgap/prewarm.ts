@@ -1,4 +1,5 @@
 /** Owns a prewarm: the images of a list are fetched, some at a time, and what becomes of each is told. */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { RefusedError } from '../refused-error.ts';
 import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from './commands.ts';
@@ -42,6 +43,7 @@ async function* run(
   parts: AirgapParts,
 ): AsyncGenerator<PrewarmEvent> {
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // each layer that is waited for listens; `MAX_CONCURRENCY` bounds them
   const events = new EventQueue<PrewarmEvent>();
   const tally = new Tally(request.images.length, parts);
   const working = work(request, origin, parts, tally, (event) => events.push(event), stop.signal).finally(
@@ -77,6 +79,7 @@ async function work(
   const one = async (item: PrewarmItem): Promise<void> => {
     try {
       const image = await fetchImage(item, { request, origin, parts, tally, tell, signal });
+      if (!image) return;
       tally.done();
       tell({ kind: 'image', ...image });
     } catch (error) {

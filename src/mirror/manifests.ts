@@ -84,10 +84,7 @@ export class Manifests {
   async obtain(place: Place, reference: Reference): Promise<ObtainedManifest> {
     try {
       if (reference.kind === 'digest') return await this.#obtained(place, reference.digest, {});
-      const { known, doubt, upstreamStatus } = await this.#tags.follow(place, reference.tag);
-      const obtained = await this.#obtained(place, known.digest, { doubt, upstreamStatus });
-      this.#known.stored(place, known.digest, reference.tag);
-      return obtained;
+      return await this.#obtainTag(place, reference.tag);
     } catch (error) {
       throw toRegistryError(nameOf(place, reference), error);
     }
@@ -122,6 +119,19 @@ export class Manifests {
       this.#known.forgetDigest(place, reference.digest);
       this.#cache.forget(reference.digest);
     }
+  }
+
+  async #obtainTag(place: Place, tag: Tag): Promise<ObtainedManifest> {
+    const { known, outcome, manifest, doubt, upstreamStatus } = await this.#tags.follow(place, tag);
+    const digest = manifest?.digest ?? known.digest;
+    const obtained = await this.#obtained(place, digest, { doubt, upstreamStatus }).catch(async (error) => {
+      if (!isNoSuchManifest(error)) throw error;
+      // HEAD has named a digest that upstream does not have: a false header. The tag's own bytes decide.
+      const fetched = await this.#tags.fetch(place, tag, 'nobody');
+      return { ...(await this.#obtained(place, fetched.manifest.digest, fetched)), outcome: fetched.outcome };
+    });
+    this.#known.stored(place, obtained.manifest.digest, tag);
+    return manifest && obtained.outcome === 'hit' ? { ...obtained, outcome } : obtained;
   }
 
   async #obtained(

@@ -161,9 +161,15 @@ export class Catalog {
   /**
    * Notes images that were carried here, all or none: what their repositories hold and what their tags are.
    * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known
+   * @param alongside what else is written in the same transaction
    * @throws StorageError
    */
-  adopt(images: readonly AdoptedImage[], nowMs: number, carriedAtMs: number): void {
+  adopt(
+    images: readonly AdoptedImage[],
+    nowMs: number,
+    carriedAtMs: number,
+    alongside: () => void = () => undefined,
+  ): void {
     this.#durably(() => {
       for (const { repository, tag, digest, mediaType, size, contents } of images) {
         const id = this.#makeId(repository);
@@ -172,6 +178,7 @@ export class Catalog {
         this.#statements.insertPublicAt.run(carriedAtMs, id);
         this.#withSubjects.delete(id);
       }
+      alongside();
     });
   }
 
@@ -283,6 +290,7 @@ export class Catalog {
       this.#database.exec('COMMIT');
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      this.#repositoryIds.clear(); // some may be of rows that are not there: another repository would get their id
       throw new StorageError('writing the catalog', error);
     } finally {
       this.#database.exec('PRAGMA synchronous = NORMAL');
