@@ -194,6 +194,17 @@ export class Catalog {
     return Number(this.#statements.countTagsOf.get(digest)?.tags);
   }
 
+  /** @returns whether a tag of the repository is the digest */
+  isTagged(repository: RepositoryName, digest: Digest): boolean {
+    return this.#statements.selectTagOf.get(this.#idOf(repository), digest) !== undefined;
+  }
+
+  /** @returns what a stored manifest refers to (image-spec, `subject`), undefined where that is nothing */
+  subject(digest: Digest): Digest | undefined {
+    const subject = String(this.#statements.selectSubject.get(digest)?.subject ?? '');
+    return subject === '' ? undefined : (subject as Digest);
+  }
+
   /** @returns stored manifests that name the digest, up to `limit` */
   parents(digest: Digest, limit: number): Digest[] {
     return this.#statements.listParents.all(digest, limit).map(({ parent }) => String(parent) as Digest);
