@@ -8,12 +8,14 @@ import { checkTable, measurementTable } from './report.ts';
 import type { Findings, Scenario } from './scenario.ts';
 import { blob } from './scenarios/blob.ts';
 import { breaks } from './scenarios/breaks.ts';
+import { bundles } from './scenarios/bundles.ts';
 import { coldPull } from './scenarios/cold-pull.ts';
 import { coldReaders } from './scenarios/cold-readers.ts';
 import { crawling } from './scenarios/crawling.ts';
 import { farRange } from './scenarios/far-range.ts';
 import { killed } from './scenarios/kills.ts';
 import { manifests } from './scenarios/manifests.ts';
+import { prewarm } from './scenarios/prewarm.ts';
 import { pullCounts } from './scenarios/pull-counts.ts';
 import { soak } from './scenarios/soak.ts';
 import { start } from './scenarios/start.ts';
@@ -33,6 +35,8 @@ const scenarios: readonly Scenario[] = [
   farRange,
   crawling,
   trouble,
+  prewarm,
+  bundles,
   soak,
 ];
 

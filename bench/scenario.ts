@@ -2,7 +2,14 @@
 import type { Teardown } from './teardown.ts';
 
 /** The columns of the table. */
-export const contestants = ['hubcap', 'docker-registry', 'nginx', 'nginx sendfile', 'direct'] as const;
+export const contestants = [
+  'hubcap',
+  'docker-registry',
+  'nginx',
+  'nginx sendfile',
+  'direct',
+  'tar + sha256sum',
+] as const;
 export type Contestant = (typeof contestants)[number];
 
 /** One thing that was measured on one contestant, once per round. */

@@ -7,7 +7,7 @@ export interface ContentSink {
   /** @returns the size in bytes of content that is there already: its bytes need not be read */
   sizeOf(digest: Digest): number | undefined;
   /**
-   * Takes content in, reading `body` to its end.
+   * Takes content in, reading `body` to its end; its chunks are the sink's, who may give their memory back.
    * @param size what the archive says that it has, bytes
    * @throws DigestMismatchError where it is something else; NoRoomError; StorageError; what `body` throws
    */
@@ -20,7 +20,7 @@ export interface ContentSink {
 
 /** Gives the content of a bundle. */
 export interface ContentSource {
-  /** @throws where the content is not there, or is not what it should be: before its last bytes */
+  /** Each chunk is good until the next one is asked for. @throws where the content is not there, or is not what it should be: before its last bytes */
   open(digest: Digest): AsyncIterable<Buffer>;
 }
 

@@ -8,7 +8,7 @@ import { patiently } from './patience.ts';
 
 /** Layers of one image at a time, as Docker has it. */
 const LAYERS_AT_ONCE = 3;
-/** Content that is evicted while the rest is fetched is fetched again, once. */
+/** Content that is gone when the rest has come is fetched again, once. */
 const ROUNDS = 2;
 
 /** @throws Error where something cannot be had or kept; the others are fetched all the same */
@@ -21,7 +21,7 @@ export async function fetchContents(work: ImageInWork, contents: readonly Archiv
     if (missing.length === 0) return;
   }
   throw new Error(
-    `${place.text}: the store could not keep all of it beside what else is asked for: pin it (--pin), or give the store more room (storage.maxSize)`,
+    `${place.text}: the store could not keep all of it: files were damaged or removed meanwhile, or the disk is full; see the log`,
   );
 }
 

@@ -5,7 +5,6 @@ import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
 import { platformText } from '../oci/platform.ts';
 import { RegistryError } from '../oci/registry-error.ts';
-import type { Hold } from '../store/pins.ts';
 import type { ArchivedContent } from './archive-content.ts';
 import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
 import type { PrewarmedImage, PrewarmItem } from './commands.ts';
@@ -30,21 +29,16 @@ export async function fetchImage(
   const { request, parts } = context;
   const place = placeOf(item.reference, parts.upstreams);
   const work: ImageInWork = { ...context, place, pulled: new Set() };
-  const hold = parts.pins.hold();
-  try {
-    if (request.isDryRun) return await foreseeImage(item, work);
-    const { digest, closure } = await fetchManifests(item, work);
-    await fetchContent(work, closure, hold);
-    if (request.isPinning) {
-      const platforms = item.platforms ?? request.platforms;
-      pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
-    }
-    await noteWhoIsServed(work);
-    refuseLacking(work, closure);
-    return describe(work, digest, closure);
-  } finally {
-    hold.release();
+  if (request.isDryRun) return await foreseeImage(item, work);
+  const { digest, closure } = await fetchManifests(item, work);
+  await fetchContent(work, closure);
+  if (request.isPinning) {
+    const platforms = item.platforms ?? request.platforms;
+    pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
+  await noteWhoIsServed(work);
+  refuseLacking(work, closure);
+  return describe(work, digest, closure);
 }
 
 /** What an image would take. Where a limit does not let its manifests be had, that is no failure: a run waits. */
@@ -98,11 +92,11 @@ function meetAll({ tally, parts }: ImageInWork, contents: Closure['contents']): 
   for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
 }
 
-async function fetchContent(work: ImageInWork, closure: Closure, hold: Hold): Promise<void> {
-  const { request, tally, place } = work;
+async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> {
+  const { tally, place, hold } = work;
   const { contents } = closure;
   meetAll(work, contents);
-  if (request.isPinning) explainBudget(() => hold.add(contents));
+  explainBudget(() => hold.add(contents));
   const running: RunningImage = { reference: place.text, contents };
   tally.begin(running);
   try {

@@ -1,6 +1,7 @@
 /** Owns what the parts of fetching an image share, and how each of its manifests is had. */
 import type { Digest } from '../oci/digest.ts';
 import type { Reference } from '../oci/reference.ts';
+import type { Hold } from '../store/pins.ts';
 import type { PrewarmEvent, PrewarmRequest } from './commands.ts';
 import type { AirgapParts, NamedPlace } from './parts.ts';
 import { patiently } from './patience.ts';
@@ -12,6 +13,8 @@ export interface FetchContext {
   origin: string;
   parts: AirgapParts;
   tally: Tally;
+  /** keeps what the run fetches until its end */
+  hold: Hold;
   tell: (event: PrewarmEvent) => void;
   signal: AbortSignal;
 }
@@ -37,7 +40,7 @@ export async function obtain(
   const isNew = outcome === 'miss' || outcome === 'bypass';
   if (isNew) {
     pulled.add(digest);
-    tally.pulled();
+    tally.pulled(place.upstream);
   }
   if (!isStored)
     throw new Error(`${place.text}: the store has no room for its manifest: give it more (storage.maxSize)`);

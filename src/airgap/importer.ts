@@ -2,25 +2,27 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { repositoryOf } from '../mirror/place.ts';
 import { CARRIED_AT_MS } from '../mirror/visibility.ts';
-import type { Digest } from '../oci/digest.ts';
+
 import { RefusedError } from '../refused-error.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
-import type { Hold } from '../store/pins.ts';
+import type { Hold, PinWish } from '../store/pins.ts';
 import { formatBytes } from '../units.ts';
 import type { ArchivedImage } from './archive-content.ts';
 import { ArchiveError } from './archives/archive-error.ts';
+import { expectBase } from './archives/bundle-images.ts';
 import { readArchive } from './archives/read-archive.ts';
 import { type ReadImages, readImages } from './archives/read-images.ts';
 import type { ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { type NamedImage, nameImages } from './import-names.ts';
-import type { AirgapParts } from './parts.ts';
+import type { AirgapParts, NamedPlace } from './parts.ts';
 import { BY_HAND, explainBudget } from './pinning.ts';
 import { drySink, type ImportSink, storeSink } from './store-sink.ts';
 
 const PROGRESS_INTERVAL_MS = 250;
-const MAX_ENTRIES = 1_000_000;
+/** Their names are remembered: half a kilobyte each at most. */
+const MAX_ENTRIES = 100_000;
 
 /**
  * @param archive read to its end; whoever sends it ends it early to have nothing imported
@@ -105,14 +107,10 @@ async function read(
   // What is packed may be a thousand times as large unpacked: more than the store holds is no archive for it.
   const limits = { maxBytes: 2 * ledger.maxBytes + 1024 ** 3, maxEntries: MAX_ENTRIES };
   return await readImages(readArchive(archive, limits), sink, {
-    onBundle: ({ images, requires, totalBytes }) => {
+    onBundle: (bundle) => {
+      const { images, requires, totalBytes } = bundle;
       refuseLarge(totalBytes, parts);
-      const missing = requires.filter(({ digest, size }) => sink.sizeOf(digest) !== size);
-      if (missing.length > 0)
-        throw lacksBase(
-          missing.map(({ digest }) => digest),
-          requires.length,
-        );
+      expectBase(bundle, sink);
       nameImages(images, request.as, parts.upstreams);
       if (request.isPinning) explainBudget(() => parts.pins.check(requires));
     },
@@ -120,21 +118,12 @@ async function read(
 }
 
 /** Before anything is evicted for what cannot stay. */
-function refuseLarge(bytes: number | undefined, { store, pins }: AirgapParts): void {
+function refuseLarge(bytes: number | undefined, { store }: AirgapParts): void {
   const { maxBytes } = store.ledger;
-  const left = maxBytes - pins.bytes;
-  if (bytes === undefined || sizeOnDisk(bytes) <= Math.max(left, 0)) return;
-  const pinned = pins.bytes > 0 ? `, of which ${formatBytes(pins.bytes)} are pinned` : '';
+  if (bytes === undefined || sizeOnDisk(bytes) <= maxBytes) return;
   throw new RefusedError(
     409,
-    `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}${pinned}: give it more room (storage.maxSize), or unpin something`,
-  );
-}
-
-function lacksBase(missing: readonly Digest[], required: number): ArchiveError {
-  const some = missing.slice(0, 3).join(', ');
-  return new ArchiveError(
-    `the bundle holds what has changed since an earlier one, and ${missing.length} of the ${required} things that it needs of that are not here (${some}${missing.length > 3 ? '…' : ''}): import the earlier bundle first`,
+    `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}: give it more room (storage.maxSize)`,
   );
 }
 
@@ -153,7 +142,7 @@ async function give(
   });
   for (const { digest, kind } of contents) {
     const isHere = await store.isStored(digest);
-    if (!isHere || (kind === 'manifest' && !(await cache.get(digest)))) {
+    if (!isHere || (kind === 'manifest' && !(await cache.learn(digest)))) {
       throw new ArchiveError(`${digest} is not in the store any more: import the archive again`);
     }
   }
@@ -166,24 +155,33 @@ async function give(
     contents: image.contents.map(({ digest }) => digest),
   }));
   const nowMs = now();
-  catalog.adopt(adopted, nowMs, CARRIED_AT_MS);
+  const pinAll = (): void => {
+    for (const { place, image } of isPinning ? images : [])
+      pins.set(wishOf(place, image), image.digest, image.contents);
+  };
+  try {
+    catalog.adopt(adopted, nowMs, CARRIED_AT_MS, pinAll); // all at once: no name without its pin, and no pin without
+  } catch (error) {
+    pins.recount();
+    throw error;
+  }
   for (const [at, { tag, digest, mediaType, size }] of adopted.entries()) {
     const place = images[at]?.place;
     if (!place) continue;
     if (tag !== undefined) manifests.adopt(place, tag, { digest, mediaType, size, checkedAtMs: nowMs });
     visibility.carried(place);
   }
-  if (!isPinning) return;
-  for (const { place, image } of images) {
-    const wish = {
-      repository: repositoryOf(place),
-      reference: place.name.reference.kind === 'tag' ? place.name.reference.tag : image.digest,
-      origin: BY_HAND,
-      platforms: image.platforms,
-      withReferrers: image.referrers.length > 0,
-    };
-    pins.set(wish, image.digest, image.contents);
-  }
+}
+
+function wishOf(place: NamedPlace, { digest, platforms, referrers }: ArchivedImage): PinWish {
+  const { reference } = place.name;
+  return {
+    repository: repositoryOf(place),
+    reference: reference.kind === 'tag' ? reference.tag : digest,
+    origin: BY_HAND,
+    platforms,
+    withReferrers: referrers.length > 0,
+  };
 }
 
 /** What came for nothing goes again: a refused archive leaves the store as it was. */

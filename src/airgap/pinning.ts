@@ -66,7 +66,7 @@ export function explainBudget(work: () => void): void {
     const { wantedBytes, totalBytes, maxBytes } = error;
     throw new RefusedError(
       409,
-      `pinning ${formatBytes(wantedBytes)} more would make ${formatBytes(totalBytes)}, and the store holds ${formatBytes(maxBytes)}: unpin something (\`hubcap images --pinned\`), or give the store more room (storage.maxSize)`,
+      `${formatBytes(wantedBytes)} more beside what is pinned would make ${formatBytes(totalBytes)}, and the store holds ${formatBytes(maxBytes)}: unpin something (\`hubcap images --pinned\`), or give the store more room (storage.maxSize)`,
     );
   }
 }

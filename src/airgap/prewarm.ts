@@ -6,6 +6,7 @@ import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from '
 import { EventQueue } from './event-queue.ts';
 import { forecastOf } from './forecast.ts';
 import { fetchImage } from './image-fetch.ts';
+import type { FetchContext } from './image-in-work.ts';
 import { type AirgapParts, choiceOf } from './parts.ts';
 import { Tally } from './tally.ts';
 
@@ -44,11 +45,13 @@ async function* run(
 ): AsyncGenerator<PrewarmEvent> {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // each layer that is waited for listens; `MAX_CONCURRENCY` bounds them
+  // All that the list needs is kept until the end: an image that pushes out another one is no image that was fetched.
+  const hold = parts.pins.hold();
   const events = new EventQueue<PrewarmEvent>();
   const tally = new Tally(request.images.length, parts);
-  const working = work(request, origin, parts, tally, (event) => events.push(event), stop.signal).finally(
-    () => events.end(),
-  );
+  const tell = (event: PrewarmEvent): void => events.push(event);
+  const context = { request, origin, parts, tally, hold, tell, signal: stop.signal };
+  const working = work(context).finally(() => events.end());
   working.catch(() => undefined); // told below
   const beat = setInterval(() => events.offer(tally.progress()), PROGRESS_INTERVAL_MS);
   try {
@@ -61,24 +64,17 @@ async function* run(
     clearInterval(beat);
     stop.abort();
     await Promise.race([working.catch(() => undefined), wait(1_000, undefined, { ref: false })]);
+    hold.release();
   }
 }
 
-type Tell = (event: PrewarmEvent) => void;
-
-async function work(
-  request: PrewarmRequest,
-  origin: string,
-  parts: AirgapParts,
-  tally: Tally,
-  tell: Tell,
-  signal: AbortSignal,
-): Promise<PrewarmFailure[]> {
+async function work(context: FetchContext): Promise<PrewarmFailure[]> {
+  const { request, tally, tell, signal } = context;
   const waiting = [...request.images];
   const failures: PrewarmFailure[] = [];
   const one = async (item: PrewarmItem): Promise<void> => {
     try {
-      const image = await fetchImage(item, { request, origin, parts, tally, tell, signal });
+      const image = await fetchImage(item, context);
       if (!image) return;
       tally.done();
       tell({ kind: 'image', ...image });

@@ -9,6 +9,7 @@ import type { Intake } from '../store/intake.ts';
 import type { Hold } from '../store/pins.ts';
 import type { ContentSink } from './archive-content.ts';
 import type { AirgapParts } from './parts.ts';
+import { explainBudget } from './pinning.ts';
 
 export interface ImportSink extends ContentSink {
   /** content that was not in the store before */
@@ -65,7 +66,7 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
     body: AsyncIterable<Buffer>,
   ): Promise<Digest> => {
     const isHere = wanted !== undefined && store.sizeOf(wanted) === size;
-    if (wanted && !isHere) hold.add([{ digest: wanted, size }]);
+    if (wanted) explainBudget(() => hold.add([{ digest: wanted, size }], isHere));
     const digest = isHere
       ? await prove(wanted, size, body)
       : await intake.take({ digest: wanted, size, body });

@@ -1,4 +1,5 @@
 /** Owns the figures of a prewarm: how far it is, over all images, each content counted once. */
+import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { StoredContent } from '../store/content-index.ts';
 import type { PrewarmEvent, PrewarmReport } from './commands.ts';
@@ -17,7 +18,7 @@ interface Known {
 }
 
 export class Tally {
-  readonly #parts: Pick<AirgapParts, 'store' | 'fills' | 'upstreams'>;
+  readonly #parts: Pick<AirgapParts, 'fills'>;
   readonly #total: number;
   readonly #running = new Set<RunningImage>();
   readonly #known = new Map<Digest, Known>();
@@ -26,6 +27,7 @@ export class Tally {
   #hereBytes = 0;
   #comeBytes = 0;
   readonly #come = new Set<Digest>();
+  readonly #upstreams = new Set<MirroredUpstream>();
   #done = 0;
   #failed = 0;
   /** manifests that were fetched */
@@ -34,7 +36,7 @@ export class Tally {
   #unknownImages = 0;
   #missingPulls = 0;
 
-  constructor(total: number, parts: Pick<AirgapParts, 'store' | 'fills' | 'upstreams'>) {
+  constructor(total: number, parts: Pick<AirgapParts, 'fills'>) {
     this.#total = total;
     this.#parts = parts;
   }
@@ -47,8 +49,10 @@ export class Tally {
     this.#running.delete(image);
   }
 
-  pulled(): void {
+  /** A manifest was fetched. */
+  pulled(upstream: MirroredUpstream): void {
     this.#pulls += 1;
+    this.#upstreams.add(upstream);
   }
 
   done(): void {
@@ -99,12 +103,12 @@ export class Tally {
     for (const [digest, { size }] of this.#known) yield { digest, size };
   }
 
-  /** the least that an upstream of theirs still allows, undefined where no limit is known */
+  /** what the upstream of an image that was begun still allows, the least of them; undefined where no limit is known */
   get pullsLeft(): number | undefined {
-    const left = this.#parts.upstreams
-      .all()
-      .flatMap(({ client }) => client.accounts.map(({ remaining }) => remaining))
-      .filter((remaining) => remaining !== undefined);
+    const left = [...this.#upstreams].flatMap(({ client }) => {
+      const known = client.accounts.flatMap(({ remaining }) => remaining ?? []);
+      return known.length === 0 ? [] : [known.reduce((sum, remaining) => sum + remaining, 0)];
+    });
     return left.length === 0 ? undefined : Math.min(...left);
   }
 

@@ -78,6 +78,16 @@ export class ManifestCache {
     return await this.#store.isStored(digest);
   }
 
+  /**
+   * Has the catalog know a manifest that is on disk, and what it names.
+   * @returns whether it is there, and one
+   */
+  async learn(digest: Digest): Promise<boolean> {
+    if (this.#catalog.manifestType(digest) !== undefined) return true;
+    const body = await this.#read(digest);
+    return body !== undefined && this.#relearn(digest, body) !== undefined;
+  }
+
   /** It was removed: what is in memory is not to bring it back. */
   forget(digest: Digest): void {
     this.#hot.delete(digest);

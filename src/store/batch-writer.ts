@@ -10,6 +10,8 @@ export interface BatchObserver {
   taken?: () => void;
   /** the batch is in the file, which has so many bytes more */
   written: (bytes: number) => void;
+  /** nothing needs the chunk any more */
+  done?: (chunk: Buffer) => void;
 }
 
 /** Writes chunks in order, one `writev` at a time: whatever arrived during a write goes out with the next. */
@@ -70,6 +72,8 @@ export class BatchWriter {
       this.#pendingBytes = 0;
       this.#observer.taken?.();
       await this.#writeBatch(this.#batch, bytes);
+      const { done } = this.#observer;
+      if (done) for (const chunk of this.#batch) done(chunk);
       this.#batch = [];
       this.#observer.written(bytes);
     }

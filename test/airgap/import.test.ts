@@ -107,6 +107,7 @@ t.test('cut off anywhere, it is refused, and the store is as it was', async (t) 
   });
   const file = await bundleOf(['team/app:1']);
   const { mirror, control } = await inside(t);
+  const end = file.length - [...file].reverse().findIndex((byte) => byte !== 0);
   const places = [
     0,
     1,
@@ -116,11 +117,12 @@ t.test('cut off anywhere, it is refused, and the store is as it was', async (t) 
     700,
     1024,
     5000,
-    file.length >> 2,
-    file.length >> 1,
-    file.length - 20 * KIB,
-    file.length - 1600,
-    file.length - 1025,
+    end >> 2,
+    end >> 1,
+    end - 6 * KIB,
+    end - 513,
+    end - 1,
+    end,
   ];
   for (const place of places) {
     const refused = endOf(await take(control, file.subarray(0, place)), 'refused');
@@ -189,9 +191,11 @@ t.test('a delta needs its base, and says so', async (t) => {
   const second = await bundleOf(['team/app:2'], since);
   t.ok(second.length < 60 * KIB, 'it has what changed');
   const { mirror, control } = await inside(t);
-  t.match(endOf(await take(control, second), 'refused'), { message: /import the earlier bundle first/ });
+  t.match(endOf(await take(control, second), 'refused'), { message: /neither the archive nor the store/ });
   t.equal(stored(mirror), 0);
-  t.match(endOf(await take(control, second, { isDryRun: true }), 'refused'), { message: /earlier bundle/ });
+  t.match(endOf(await take(control, second, { isDryRun: true }), 'refused'), {
+    message: /neither the archive nor the store/,
+  });
   endOf(await take(control, first), 'report');
   t.match(endOf(await take(control, second), 'report'), { required: { objects: 1 } });
   t.same(await referencesOf(control), ['docker.io/team/app:1 complete', 'docker.io/team/app:2 complete']);
@@ -265,7 +269,7 @@ t.test('a manifest that merely names a private layer opens nothing', async (t) =
   const [layer] = secret.layers;
   const whole = await bundleOf(['team/thief:1']);
   const delta = await bundleOf(['team/thief:1'], [layer?.digest ?? '']);
-  t.match(endOf(await take(control, delta), 'refused'), { message: /earlier/ });
+  t.match(endOf(await take(control, delta), 'refused'), { message: /neither the archive nor the store/ });
   t.equal(stored(mirror), before, 'what was here before stays');
   endOf(await take(control, whole), 'report');
   t.ok(

@@ -1,13 +1,13 @@
 /** Owns the walk from an image in an archive to all that it needs: what is there, and what is missing. */
 import type { Digest } from '../../oci/digest.ts';
 import { type Descriptor, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts';
-import { platformText } from '../../oci/platform.ts';
 import type { ArchivedContent, ContentSink } from '../archive-content.ts';
-import { ArchiveError } from './archive-error.ts';
+import { ArchiveError, printable } from './archive-error.ts';
+import { isAttestation, platformName } from './platform-names.ts';
+import type { WalkLimit } from './walk-limit.ts';
 
 /** An index in an index in an index of manifests: more is nobody's image. */
 const MAX_DEPTH = 4;
-const ATTESTATION = 'unknown/unknown';
 
 /** What names a manifest: a descriptor, or what stands for one. */
 export type ManifestNamed = Pick<Descriptor, 'digest' | 'size' | 'mediaType' | 'platform'>;
@@ -19,21 +19,23 @@ export interface ArchiveClosure {
   /** what is needed and not there; of an index nothing, where one platform at least is whole */
   missing: Map<Digest, ArchivedContent>;
   /** of an index, the platforms that are whole */
-  platforms: string[];
-  /** of an index, the platforms of which a part is there, with how much they lack */
-  parts: { platform: string; missing: number }[];
+  platforms: Set<string>;
+  /** of an index, the platforms of which a part is there, and how much they lack */
+  parts: Map<string, number>;
   subject: Digest | undefined;
 }
 
 /** Walks manifests of one archive; what was walked once is remembered. */
 export class ClosureWalker {
   readonly #sink: ContentSink;
+  readonly #limit: WalkLimit;
   readonly #platforms: ReadonlySet<string> | undefined;
   readonly #known = new Map<Digest, ArchiveClosure>();
 
   /** @param platforms of an index that are meant; undefined: all that are whole */
-  constructor(sink: ContentSink, platforms?: readonly string[]) {
+  constructor(sink: ContentSink, limit: WalkLimit, platforms?: readonly string[]) {
     this.#sink = sink;
+    this.#limit = limit;
     this.#platforms = platforms && new Set(platforms);
   }
 
@@ -69,11 +71,13 @@ export class ClosureWalker {
     const body = await this.#sink.read(digest, MAX_MANIFEST_BYTES);
     const manifest = body && parseManifest(body, mediaType);
     const isKnown = manifest && (manifest.isIndex || manifest.children.some(({ role }) => role === 'config'));
-    if (body && !isKnown) throw new ArchiveError(`${digest} is no manifest that hubcap knows (${mediaType})`);
+    if (body && !isKnown)
+      throw new ArchiveError(`${digest} is no manifest that hubcap knows (${printable(mediaType)})`);
     return manifest;
   }
 
   #addBlobs(closure: ArchiveClosure, { children }: Manifest, digest: Digest): void {
+    this.#limit.spend(children.length + 1);
     for (const { digest: blob, size, foreign } of children) {
       // A foreign layer is not distributed with the image.
       if (foreign) continue;
@@ -91,24 +95,21 @@ export class ClosureWalker {
     const lacking = new Map<Digest, ArchivedContent>();
     let hasImage = false;
     for (const child of new Map(children.map((each) => [each.digest, each])).values()) {
-      const platform = child.platform && platformText(child.platform);
-      const isMeant =
-        platform === undefined || platform === ATTESTATION || (this.#platforms?.has(platform) ?? true);
-      if (!isMeant) continue;
+      const platform = platformName(child.platform);
+      // What has no name was not chosen, nor left out, by it.
+      if (platform !== undefined && this.#platforms?.has(platform) === false) continue;
       const found = await this.walk(child, depth + 1);
+      this.#limit.spend(found.contents.size + found.missing.size + found.parts.size);
       if (found.missing.size > 0) {
         for (const [digest, content] of found.missing) lacking.set(digest, content);
         if (platform !== undefined && found.contents.size > 0)
-          closure.parts.push({ platform, missing: found.missing.size });
+          closure.parts.set(platform, found.missing.size);
         continue;
       }
       for (const [digest, content] of found.contents) closure.contents.set(digest, content);
-      const platforms = platform === undefined ? found.platforms : [platform];
-      closure.platforms.push(
-        ...platforms.filter((each) => each !== ATTESTATION && !closure.platforms.includes(each)),
-      );
-      closure.parts.push(...found.parts);
-      hasImage ||= platform !== ATTESTATION;
+      for (const each of platform === undefined ? found.platforms : [platform]) closure.platforms.add(each);
+      for (const [each, missing] of found.parts) closure.parts.set(each, missing);
+      hasImage ||= !isAttestation(child.platform);
     }
     if (!hasImage) for (const [digest, content] of lacking) closure.missing.set(digest, content);
   }
@@ -134,8 +135,8 @@ function emptyClosure(mediaType: string): ArchiveClosure {
     mediaType,
     contents: new Map(),
     missing: new Map(),
-    platforms: [],
-    parts: [],
+    platforms: new Set(),
+    parts: new Map(),
     subject: undefined,
   };
 }

@@ -16,7 +16,7 @@ export class ArchiveError extends Error {
 const MAX_SHOWN = 200;
 
 /** Names come from strangers: they must not steer a terminal, nor fill it. */
-function printable(name: string): string {
+export function printable(name: string): string {
   const shown = name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be replaced
   return shown.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '\ufffd');

@@ -1,7 +1,9 @@
 /** Owns which images of an archive the signatures and SBOMs in it belong to (image-spec, "subject"). */
+import type { Digest } from '../../oci/digest.ts';
 import type { FullImageName } from '../../oci/image-name.ts';
 import type { ArchivedImage } from '../archive-content.ts';
 import type { ArchiveClosure, ManifestNamed } from './archive-closure.ts';
+import type { WalkLimit } from './walk-limit.ts';
 
 /** A manifest that an archive lists, with all that it needs. */
 export interface FoundImage {
@@ -11,29 +13,32 @@ export interface FoundImage {
 }
 
 /**
- * Adds to each image what refers to it, or to what refers to it.
+ * Adds to each image what refers to it, and what refers to that.
  * @returns the referrers whose subject is nowhere, or that are not whole
+ * @throws ArchiveError where it is too much
  */
 export function attachReferrers(
   images: readonly ArchivedImage[],
   referrers: readonly FoundImage[],
+  limit: WalkLimit,
 ): FoundImage[] {
-  const whole = referrers.filter(({ closure }) => closure.missing.size === 0);
-  const attached = new Set<FoundImage>();
+  const bySubject = new Map<Digest | undefined, FoundImage[]>();
+  for (const referrer of new Map(referrers.map((each) => [each.descriptor.digest, each])).values()) {
+    const { missing, subject } = referrer.closure;
+    if (missing.size > 0) continue;
+    const others = bySubject.get(subject);
+    if (others) others.push(referrer);
+    else bySubject.set(subject, [referrer]);
+  }
+  const attached = new Set<Digest>();
   for (const image of images) {
     const known = new Set(image.contents.map(({ digest }) => digest));
-    // A signature of an SBOM comes after it in the next round; a round without an addition is the last one.
-    for (let isMore = true; isMore; ) {
-      isMore = false;
-      for (const referrer of whole) {
+    // What is added meanwhile is gone through too: a signature of an SBOM.
+    for (const { digest: subject } of image.contents) {
+      for (const referrer of bySubject.get(subject) ?? []) {
         const { descriptor, closure } = referrer;
-        const isNew =
-          closure.subject !== undefined &&
-          known.has(closure.subject) &&
-          !image.referrers.includes(descriptor.digest);
-        if (!isNew) continue;
-        isMore = true;
-        attached.add(referrer);
+        limit.spend(closure.contents.size);
+        attached.add(descriptor.digest);
         image.referrers.push(descriptor.digest);
         for (const [digest, content] of closure.contents) {
           if (!known.has(digest)) image.contents.push(content);
@@ -42,5 +47,5 @@ export function attachReferrers(
       }
     }
   }
-  return referrers.filter((referrer) => !attached.has(referrer));
+  return referrers.filter(({ descriptor }) => !attached.has(descriptor.digest));
 }

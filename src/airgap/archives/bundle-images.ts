@@ -3,13 +3,14 @@ import type { Digest } from '../../oci/digest.ts';
 import { fullNameText } from '../../oci/image-name.ts';
 import { OCI_MANIFEST } from '../../oci/media-types.ts';
 import type { ArchivedImage, ContentSink } from '../archive-content.ts';
-import { ClosureWalker, lacking } from './archive-closure.ts';
+import { ClosureWalker, lacking, type ManifestNamed } from './archive-closure.ts';
 import { ArchiveError } from './archive-error.ts';
 import { attachReferrers, type FoundImage } from './attach-referrers.ts';
 import { BUNDLE_INDEX, type BundledImage, type BundleIndex } from './bundle-index.ts';
 import type { Gathered } from './gather.ts';
 import { describeImage } from './image-text.ts';
 import { expectWhole, type LayoutDescriptor, readLayoutIndex, toImage } from './layout-images.ts';
+import type { WalkLimit } from './walk-limit.ts';
 
 /**
  * @returns the images that the bundle announces, all of them whole, with their referrers
@@ -19,13 +20,15 @@ export async function bundleImages(
   bundle: BundleIndex,
   gathered: Gathered,
   sink: ContentSink,
+  limit: WalkLimit,
 ): Promise<ArchivedImage[]> {
   expectBytes(bundle, gathered);
   expectBase(bundle, sink);
-  const descriptors = matchLayout(bundle, readLayoutIndex(gathered));
+  const descriptors = matchLayout(bundle, readLayoutIndex(gathered), sink);
   const found: (FoundImage & { announced: BundledImage })[] = [];
   for (const { announced, descriptor } of descriptors) {
-    const walker = new ClosureWalker(sink, announced.platforms.length > 0 ? announced.platforms : undefined);
+    const platforms = announced.platforms.length > 0 ? announced.platforms : undefined;
+    const walker = new ClosureWalker(sink, limit, platforms);
     found.push({ name: announced.name, descriptor, announced, closure: await walker.walk(descriptor) });
   }
   expectWhole(found);
@@ -33,7 +36,7 @@ export async function bundleImages(
   for (const each of found) {
     const image = toImage(each, gathered.notes, each.announced.isMade);
     expectPlatforms(each.announced, image, each);
-    await addReferrers(image, each, sink);
+    await addReferrers(image, each, sink, limit);
     images.push(image);
   }
   return images;
@@ -57,20 +60,21 @@ function expectBytes({ totalBytes }: BundleIndex, { files }: Gathered): void {
     );
 }
 
-/** Other programs read `index.json`: both must list the same images. */
+/** Other programs read `index.json`: it lists the same images, but for those that are none for them, such as signatures. */
 function matchLayout(
   { images }: BundleIndex,
   descriptors: readonly LayoutDescriptor[],
-): { announced: BundledImage; descriptor: LayoutDescriptor }[] {
+  sink: ContentSink,
+): { announced: BundledImage; descriptor: ManifestNamed }[] {
   const keyOf = ({ name, digest }: { name: BundledImage['name']; digest: Digest }) =>
     `${name ? fullNameText(name) : ''} ${digest}`;
   const listed = new Map(descriptors.map((descriptor) => [keyOf(descriptor), descriptor]));
   const announced = new Map(images.map((image) => [keyOf(image), image]));
   const names = new Set(images.map(({ name, digest }) => (name ? fullNameText(name) : digest)));
-  if (names.size !== images.length || announced.size !== listed.size) throw differs();
+  if (names.size !== images.length || [...listed.keys()].some((key) => !announced.has(key))) throw differs();
   return [...announced].map(([key, image]) => {
-    const descriptor = listed.get(key);
-    if (!descriptor) throw differs();
+    const { digest, mediaType } = image;
+    const descriptor = listed.get(key) ?? { digest, mediaType, size: sink.sizeOf(digest) ?? 0 };
     return { announced: image, descriptor };
   });
 }
@@ -92,8 +96,9 @@ async function addReferrers(
   image: ArchivedImage,
   found: FoundImage & { announced: BundledImage },
   sink: ContentSink,
+  limit: WalkLimit,
 ): Promise<void> {
-  const walker = new ClosureWalker(sink);
+  const walker = new ClosureWalker(sink, limit);
   const referrers: FoundImage[] = [];
   for (const digest of found.announced.referrers) {
     const size = sink.sizeOf(digest);
@@ -102,7 +107,7 @@ async function addReferrers(
     referrers.push({ name: undefined, descriptor, closure: await walker.walk(descriptor) });
   }
   expectWhole(referrers);
-  const [stranger] = attachReferrers([image], referrers);
+  const [stranger] = attachReferrers([image], referrers, limit);
   if (stranger)
     throw new ArchiveError(
       `announces ${stranger.descriptor.digest} as a referrer of ${describeImage(found)}, which it is not`,

@@ -5,6 +5,7 @@ import { parseDigest } from '../../oci/digest.ts';
 import { type FullImageName, fullNameText, parseFullName } from '../../oci/image-name.ts';
 import type { ArchivedContent, ArchivedImage } from '../archive-content.ts';
 import { parseDocument } from './json-document.ts';
+import { isPlatformName } from './platform-names.ts';
 
 export const BUNDLE_INDEX = 'hubcap.json';
 const VERSION = 1;
@@ -39,7 +40,7 @@ export function bundleIndexOf(images: readonly ArchivedImage[], since: ReadonlyS
       name,
       digest,
       mediaType,
-      platforms,
+      platforms: platforms.filter(isPlatformName),
       referrers,
       isMade,
     })),
@@ -122,8 +123,8 @@ const FORM = z.object({
     z.object({
       name: nameForm.optional(),
       digest: digestForm,
-      mediaType: z.string(),
-      platforms: z.array(z.string()),
+      mediaType: z.string().regex(/^[\w.+/-]{1,200}$/, 'not a media type'),
+      platforms: z.array(z.string().refine(isPlatformName, 'not a platform')),
       referrers: z.array(digestForm),
       isMade: z.boolean(),
     }),

@@ -1,7 +1,8 @@
 /** Owns the unpacking of archives: plain, gzip (RFC 1952) or Zstandard (RFC 8878), told apart by their first bytes. */
 import { once } from 'node:events';
-import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import { constants, createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
 import { ArchiveError } from './archive-error.ts';
+import { expectZeros } from './zeros.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -18,42 +19,76 @@ export function compressionOf(start: Uint8Array): Compression {
 
 /**
  * Unpacks a stream that is compressed and passes on one that is not. Several members or frames in a row are one stream.
- * @throws ArchiveError where it is damaged, cut off, or followed by anything but zeros
+ * @throws ArchiveError where it is damaged, cut off, or followed by anything but zeros; what `input` throws
  */
-export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const chunks = input[Symbol.asyncIterator]();
+export async function* decompress(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  const chunks = new Chunks(input);
   try {
     const start = await readStart(chunks);
     const compression = compressionOf(start);
     if (compression !== 'none') {
-      const engine = compression === 'gzip' ? createGunzip : createZstdDecompress;
-      yield* unpack(start, chunks, engine({ chunkSize: CHUNK_BYTES }), compression);
+      yield* unpack(start, chunks, createEngine(compression), compression);
       return;
     }
     if (start.length > 0) yield start;
-    for (;;) {
-      const { done, value } = await chunks.next();
-      if (done) return;
-      yield value;
-    }
+    for (let chunk = await chunks.next(); chunk; chunk = await chunks.next()) yield chunk;
   } finally {
-    await chunks.return?.();
+    await chunks.close();
   }
 }
 
-async function readStart(chunks: AsyncIterator<Buffer>): Promise<Buffer> {
+/**
+ * A frame says how much of what was unpacked must be kept to go on, up to 2 GiB. `zstd -19` wants 8 MiB, which is what every
+ * reader should give (RFC 8878, 3.1.1.1.2); `--long` and `--ultra` want 128.
+ */
+const MAX_WINDOW_LOG = 25;
+
+function createEngine(compression: 'gzip' | 'zstd'): Gunzip | ZstdDecompress {
+  if (compression === 'gzip') return createGunzip({ chunkSize: CHUNK_BYTES });
+  const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
+  return createZstdDecompress({ chunkSize: CHUNK_BYTES, params });
+}
+
+/** The input in turn. */
+class Chunks {
+  readonly #iterator: AsyncIterator<Buffer>;
+  #isReading = false;
+
+  constructor(input: AsyncIterable<Buffer>) {
+    this.#iterator = input[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<Buffer | undefined> {
+    this.#isReading = true;
+    try {
+      const { done, value } = await this.#iterator.next();
+      return done ? undefined : value;
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    const closing = this.#iterator.return?.();
+    if (!this.#isReading) await closing;
+    // An engine's input is read ahead. Whoever stops does not wait for bytes that may never come, nor for their error.
+    else closing?.catch(() => undefined);
+  }
+}
+
+async function readStart(chunks: Chunks): Promise<Buffer> {
   let start: Buffer = Buffer.alloc(0);
   while (start.length < MAGIC_BYTES) {
-    const { done, value } = await chunks.next();
-    if (done) break;
-    start = start.length === 0 ? value : Buffer.concat([start, value]);
+    const chunk = await chunks.next();
+    if (!chunk) break;
+    start = start.length === 0 ? chunk : Buffer.concat([start, chunk]);
   }
   return start;
 }
 
 async function* unpack(
   start: Buffer,
-  chunks: AsyncIterator<Buffer>,
+  chunks: Chunks,
   engine: Gunzip | ZstdDecompress,
   compression: Compression,
 ): AsyncGenerator<Buffer> {
@@ -63,17 +98,23 @@ async function* unpack(
     yield* engine;
   } catch (cause) {
     if (feed.failure !== undefined) throw feed.failure;
-    throw new ArchiveError(
-      `the ${compression} data is damaged or was cut off; copy the archive anew`,
-      undefined,
-      cause,
-    );
+    throw notUnpacked(compression, cause);
   } finally {
     engine.destroy();
   }
   await feeding;
   await feed.expectZeros();
 }
+
+function notUnpacked(compression: Compression, cause: unknown): ArchiveError {
+  const isLarge = cause instanceof Error && 'code' in cause && cause.code === TOO_LARGE;
+  const what = isLarge
+    ? `needs a window of more than ${2 ** (MAX_WINDOW_LOG - 20)} MiB; compress the archive anew without --long or --ultra`
+    : 'is damaged or was cut off; copy the archive anew';
+  return new ArchiveError(`the ${compression} data ${what}`, undefined, cause);
+}
+
+const TOO_LARGE = 'ZSTD_error_frameParameter_windowTooLarge';
 
 /**
  * Gives an engine its input. The engine ends at the last member that it knows, and says nothing about what follows: what it
@@ -83,14 +124,14 @@ class Feed {
   /** what reading the input threw */
   failure: unknown;
   readonly #engine: Gunzip | ZstdDecompress;
-  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #chunks: Chunks;
   readonly #over: Promise<unknown>;
   #isOver = false;
   /** given and perhaps not read: at most what the engine queues, and one chunk more */
   #unread: Buffer[] = [];
   #given = 0;
 
-  constructor(engine: Gunzip | ZstdDecompress, chunks: AsyncIterator<Buffer>) {
+  constructor(engine: Gunzip | ZstdDecompress, chunks: Chunks) {
     this.#engine = engine;
     this.#chunks = chunks;
     this.#over = new Promise((resolve) => {
@@ -102,7 +143,7 @@ class Feed {
 
   async run(start: Buffer): Promise<void> {
     try {
-      for (let chunk: Buffer | undefined = start; chunk; chunk = await this.#next()) {
+      for (let chunk: Buffer | undefined = start; chunk; chunk = await this.#chunks.next()) {
         this.#keep(chunk);
         if (this.#isOver) return;
         if (!this.#engine.write(chunk)) await Promise.race([once(this.#engine, 'drain'), this.#over]);
@@ -122,12 +163,7 @@ class Feed {
     const queued = this.#unread.reduce((sum, { length }) => sum + length, 0);
     const read = this.#engine.bytesWritten - (this.#given - queued);
     expectZeros(Buffer.concat(this.#unread).subarray(read));
-    for (let chunk = await this.#next(); chunk; chunk = await this.#next()) expectZeros(chunk);
-  }
-
-  async #next(): Promise<Buffer | undefined> {
-    const { done, value } = await this.#chunks.next();
-    return done ? undefined : value;
+    for (let chunk = await this.#chunks.next(); chunk; chunk = await this.#chunks.next()) expectZeros(chunk);
   }
 
   #keep(chunk: Buffer): void {
@@ -145,22 +181,4 @@ class Feed {
       this.#unread.shift();
     }
   }
-}
-
-/** @throws ArchiveError */
-export function expectZeros(bytes: Buffer): void {
-  if (!isZero(bytes))
-    throw new ArchiveError(
-      'something follows after the end of the archive; it is damaged, or not one archive',
-    );
-}
-
-const ZEROS = Buffer.alloc(64 * 1024);
-
-export function isZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const part = bytes.subarray(at, at + ZEROS.length);
-    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
-  }
-  return true;
 }

@@ -5,7 +5,7 @@ import { type FullImageName, parseFullName } from '../../oci/image-name.ts';
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
 import { OCI_MANIFEST } from '../../oci/media-types.ts';
 import type { ArchivedContent, ArchivedImage, ContentSink } from '../archive-content.ts';
-import { ArchiveError } from './archive-error.ts';
+import { ArchiveError, printable } from './archive-error.ts';
 import type { Compression } from './decompress.ts';
 import { entryPath } from './entry-path.ts';
 import type { Gathered, GatheredFile } from './gather.ts';
@@ -75,7 +75,7 @@ function readDockerManifest({ documents }: Gathered): DockerImage[] {
 function namesOf({ RepoTags }: DockerImage, notes: Notes): FullImageName[] {
   return (RepoTags ?? []).flatMap((tag) => {
     const name = parseFullName(tag);
-    if (!name) notes.add(`${MANIFEST}: "${tag}" is no name of an image; it was left out`);
+    if (!name) notes.add(`${MANIFEST}: "${printable(tag)}" is no name of an image; it was left out`);
     return name ?? [];
   });
 }
@@ -106,7 +106,7 @@ function find(named: string, { files, links }: Gathered): GatheredFile {
     path = target;
   }
   const file = files.get(path);
-  if (!file) throw new ArchiveError(`names ${named}, which the archive does not have`, MANIFEST);
+  if (!file) throw new ArchiveError(`names ${printable(named)}, which the archive does not have`, MANIFEST);
   return file;
 }
 
@@ -135,7 +135,7 @@ function expectLayers(
     // What a compressed layer unpacks to is proven by who unpacks it; here it is carried as it is.
     if (compression === 'none' && digest !== diffIds[position])
       throw new ArchiveError(
-        `is the wrong layer: it is ${digest}, and ${config} wants ${diffIds[position]}`,
+        `is the wrong layer: it is ${digest}, and ${config} wants ${printable(diffIds[position] ?? 'none')}`,
         path,
       );
   }

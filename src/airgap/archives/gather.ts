@@ -61,6 +61,7 @@ export async function gather(
   const links = new Map<string, string>();
   const notes = new Notes();
   let bundle: BundleIndex | undefined;
+  let carriedBytes = 0;
   for await (const entry of entries) {
     const { path } = entry;
     if (entry.kind === 'link') links.set(path, entry.target);
@@ -68,12 +69,19 @@ export async function gather(
       bundle = parseBundleIndex(await collectDocument(path, entry.size, entry.body));
       await onBundle?.(bundle);
     } else if (DOCUMENTS.has(path)) documents.set(path, await collectDocument(path, entry.size, entry.body));
-    else if (path.startsWith('blobs/')) files.set(path, await putBlob(entry, sink));
-    else if (!bundle && NAMED_BY_MANIFEST.test(path)) files.set(path, await takeFile(entry, sink));
-    else if (!OBSOLETE.test(path))
-      notes.add(`${path} (${entry.size} bytes) is no part of an image; it was left out`);
+    else if (path.startsWith('blobs/')) {
+      carriedBytes += entry.size;
+      // What was announced may have been let in because it is small.
+      if (bundle && carriedBytes > bundle.totalBytes) throw moreThanAnnounced(bundle);
+      files.set(path, await putBlob(entry, sink));
+    } else if (!bundle && NAMED_BY_MANIFEST.test(path)) files.set(path, await takeFile(entry, sink));
+    else if (!OBSOLETE.test(path)) notes.addLeftOut(path, entry.size);
   }
   return { documents, files, links, bundle, notes };
+}
+
+function moreThanAnnounced({ totalBytes }: BundleIndex): ArchiveError {
+  return new ArchiveError(`announces ${totalBytes} bytes of content, and the archive has more`, BUNDLE_INDEX);
 }
 
 async function putBlob(entry: FileEntry, sink: ContentSink): Promise<GatheredFile> {

@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from '../../oci/digest.ts';
 import type { FullImageName } from '../../oci/image-name.ts';
 import type { ArchivedImage, ContentSink } from '../archive-content.ts';
 import { type ArchiveClosure, ClosureWalker, lacking } from './archive-closure.ts';
-import { ArchiveError } from './archive-error.ts';
+import { ArchiveError, printable } from './archive-error.ts';
 import { attachReferrers, type FoundImage } from './attach-referrers.ts';
 import { repoTagsByConfig } from './docker-archive.ts';
 import type { Gathered } from './gather.ts';
@@ -12,6 +12,7 @@ import { describeImage } from './image-text.ts';
 import { parseDocument } from './json-document.ts';
 import { annotatedName } from './layout-names.ts';
 import type { Notes } from './notes.ts';
+import type { WalkLimit } from './walk-limit.ts';
 
 const INDEX = 'index.json';
 const LAYOUT = 'oci-layout';
@@ -46,7 +47,7 @@ export function readLayoutIndex({ documents, notes }: Gathered): LayoutDescripto
   return parseDocument(INDEX, index, INDEX_FORM).manifests.map(
     ({ mediaType, digest: text, size, annotations }) => {
       const digest = parseDigest(text);
-      if (!digest) throw new ArchiveError(`"${text}" is not a digest that hubcap knows`, INDEX);
+      if (!digest) throw new ArchiveError(`"${printable(text)}" is not a digest that hubcap knows`, INDEX);
       return { mediaType, digest, size, name: annotatedName(annotations ?? {}, notes) };
     },
   );
@@ -54,10 +55,14 @@ export function readLayoutIndex({ documents, notes }: Gathered): LayoutDescripto
 
 /**
  * @returns the images of a layout that is no bundle of ours, all of them whole
- * @throws ArchiveError where one is not whole, or one name stands for two; what the sink throws
+ * @throws ArchiveError where one is not whole, or one name stands for two, or they name too much; what the sink throws
  */
-export async function layoutImages(gathered: Gathered, sink: ContentSink): Promise<ArchivedImage[]> {
-  const walker = new ClosureWalker(sink);
+export async function layoutImages(
+  gathered: Gathered,
+  sink: ContentSink,
+  limit: WalkLimit,
+): Promise<ArchivedImage[]> {
+  const walker = new ClosureWalker(sink, limit);
   const repoTags = repoTagsByConfig(gathered);
   const found: FoundImage[] = [];
   const referrers: FoundImage[] = [];
@@ -70,7 +75,7 @@ export async function layoutImages(gathered: Gathered, sink: ContentSink): Promi
   }
   expectWhole(found);
   const images = distinct(found).map((image) => toImage(image, gathered.notes));
-  for (const left of attachReferrers(images, referrers))
+  for (const left of attachReferrers(images, referrers, limit))
     gathered.notes.add(`${left.descriptor.digest} refers to what is not in the archive; it was left out`);
   return images;
 }
@@ -86,7 +91,7 @@ export function expectWhole(found: readonly FoundImage[]): void {
 /** @returns the image, with a note on each platform that only a part is there of */
 export function toImage(found: FoundImage, notes: Notes, isMade = false): ArchivedImage {
   const { name, descriptor, closure } = found;
-  for (const { platform, missing } of closure.parts)
+  for (const [platform, missing] of closure.parts)
     notes.add(`${describeImage(found)}: ${platform} lacks ${missing} of its parts; it was left out`);
   return {
     name,

@@ -1,6 +1,7 @@
 /** Owns the names of images in the `index.json` of an OCI image layout: how they are written, and which are believed. */
 import { type FullImageName, fullNameText, parseFullName } from '../../oci/image-name.ts';
 import type { ArchivedImage } from '../archive-content.ts';
+import { printable } from './archive-error.ts';
 import type { Notes } from './notes.ts';
 
 const CONTAINERD_NAME = 'io.containerd.image.name';
@@ -38,6 +39,7 @@ export function annotatedName(
   // Docker and BuildKit write a bare tag as the reference, podman and skopeo whatever they were told: `latest`, `alpine:3.20`.
   const text = full ?? (reference !== undefined && /[:/@]/.test(reference) ? reference : undefined);
   const name = text === undefined ? undefined : parseFullName(text);
-  if (text !== undefined && !name) notes.add(`index.json: "${text}" is no name of an image; it was left out`);
+  if (text !== undefined && !name)
+    notes.add(`index.json: "${printable(text)}" is no name of an image; it was left out`);
   return name;
 }

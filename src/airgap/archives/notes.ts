@@ -1,4 +1,5 @@
 /** Owns what is said about an archive that was taken in, beside its images: bounded, as strangers write archives. */
+import { printable } from './archive-error.ts';
 
 const MAX_NOTES = 100;
 
@@ -9,6 +10,10 @@ export class Notes {
   add(line: string): void {
     if (this.#lines.length < MAX_NOTES) this.#lines.push(line);
     else this.#more += 1;
+  }
+
+  addLeftOut(path: string, size: number): void {
+    this.add(`${printable(path)} (${size} bytes) is no part of an image; it was left out`);
   }
 
   lines(): string[] {

@@ -1,8 +1,9 @@
 /** Owns the reading of an archive, entry by entry: what is handed on is safe to name, and of the size that it claims. */
 import { ArchiveError } from './archive-error.ts';
 import { type ByteReader, StreamReader } from './byte-reader.ts';
-import { decompress, expectZeros } from './decompress.ts';
+import { decompress } from './decompress.ts';
 import { BLOCK_BYTES, cutOff, type EntryHeader, paddingOf, readHeader } from './tar-header.ts';
+import { expectZeros } from './zeros.ts';
 
 /** What is in an archive; directories are not told. */
 export type ArchiveEntry =

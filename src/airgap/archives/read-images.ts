@@ -6,6 +6,7 @@ import { dockerArchiveImages } from './docker-archive.ts';
 import { type BundleListener, type Gathered, gather } from './gather.ts';
 import { layoutImages } from './layout-images.ts';
 import type { ArchiveEntry } from './read-archive.ts';
+import { WalkLimit } from './walk-limit.ts';
 
 export type ArchiveKind = 'bundle' | 'oci-layout' | 'docker-archive';
 
@@ -23,12 +24,10 @@ export interface ReadOptions {
   onBundle?: BundleListener;
 }
 
-/** Of all images together: memory is bounded, also for an archive that names the same content over and over. */
-const MAX_CONTENTS = 1_000_000;
-
 /**
  * Reads an archive in one pass and gives its content to the sink. No image is told that is not whole.
- * @throws ArchiveError where it has no images, is damaged, or lacks what neither it nor the sink has; what `entries`,
+ * @throws ArchiveError where it has no images, is damaged, or lacks what neither it nor the sink has, or names
+ *   too much; what `entries`,
  *   `sink` and `onBundle` throw. What the sink took until then stays there
  */
 export async function readImages(
@@ -38,9 +37,10 @@ export async function readImages(
 ): Promise<ReadImages> {
   const gathered = await gather(entries, sink, onBundle);
   const { kind, images } = await understand(gathered, sink);
-  const total = images.reduce((sum, { contents }) => sum + contents.length, 0);
-  if (total > MAX_CONTENTS)
-    throw new ArchiveError(`the archive's images name ${total} contents, which is more than ${MAX_CONTENTS}`);
+  // Images may share what they name: whoever goes through all of it has a bound, too.
+  const limit = new WalkLimit();
+  for (const { contents } of images) limit.spend(contents.length);
+  noteUnused(gathered, images);
   if (images.length === 0) throw new ArchiveError('the archive has no image in it');
   return { images, kind, notes: gathered.notes.lines(), requires: gathered.bundle?.requires ?? [] };
 }
@@ -50,12 +50,21 @@ async function understand(
   sink: ContentSink,
 ): Promise<Pick<ReadImages, 'kind' | 'images'>> {
   const { bundle, documents } = gathered;
-  if (bundle) return { kind: 'bundle', images: await bundleImages(bundle, gathered, sink) };
+  const limit = new WalkLimit();
+  if (bundle) return { kind: 'bundle', images: await bundleImages(bundle, gathered, sink, limit) };
   // Docker 25 and later write both; the layout has the manifests.
-  if (documents.has('index.json')) return { kind: 'oci-layout', images: await layoutImages(gathered, sink) };
+  if (documents.has('index.json'))
+    return { kind: 'oci-layout', images: await layoutImages(gathered, sink, limit) };
   if (documents.has('manifest.json'))
     return { kind: 'docker-archive', images: await dockerArchiveImages(gathered, sink) };
   throw new ArchiveError(
     'the archive has neither an index.json nor a manifest.json: it is no archive of images (docker save, podman save, skopeo copy, hubcap export)',
   );
+}
+
+/** What is called like a layer or a configuration and was taken for one; blobs of other kinds lie in many layouts. */
+function noteUnused({ files, notes }: Gathered, images: readonly ArchivedImage[]): void {
+  const used = new Set(images.flatMap(({ contents }) => contents.map(({ digest }) => digest)));
+  for (const [path, { digest, size }] of files)
+    if (!path.startsWith('blobs/') && !used.has(digest)) notes.addLeftOut(path, size);
 }

@@ -1,5 +1,6 @@
 /** Owns the writing of tar blocks: the same for the same content, whoever writes them and when. */
-import { Header, Pax } from 'tar';
+import { Header } from 'tar/header';
+import { Pax } from 'tar/pax';
 import { BLOCK_BYTES, paddingOf } from './tar-header.ts';
 
 /** What every archive ends with. */

@@ -1,10 +1,10 @@
 /** Owns the reading of tar headers, with the long names and extended headers before them, up to the end of the archive. */
-import { Header } from 'tar';
+import { Header } from 'tar/header';
 import { ArchiveError } from './archive-error.ts';
 import { type ByteReader, readFully } from './byte-reader.ts';
-import { isZero } from './decompress.ts';
 import { entryPath, linkTarget } from './entry-path.ts';
 import { type PaxRecords, parsePax } from './pax.ts';
+import { isZero } from './zeros.ts';
 
 export const BLOCK_BYTES = 512;
 /** Of an extended header or a long name; Go refuses more too. */

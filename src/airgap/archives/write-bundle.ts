@@ -11,9 +11,9 @@ import {
   encodeBundleIndex,
   sortImages,
 } from './bundle-index.ts';
-import { dockerManifest } from './docker-names.ts';
 import { MAX_DOCUMENT_BYTES } from './json-document.ts';
 import { indexDescriptor } from './layout-names.ts';
+import { dockerManifest, runnableImages } from './runnable-images.ts';
 import { directoryHead, END_MARK, fileHead, padding, storedBytes } from './tar-blocks.ts';
 
 /** A bundle before it is written. */
@@ -41,13 +41,17 @@ export async function planBundle(
   const sorted = sortImages(images);
   const index = bundleIndexOf(sorted, since);
   const contents = distinctContents(sorted).filter(({ digest }) => !since.has(digest));
-  const layoutIndex = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: sorted.map(indexDescriptor) };
+  const runnable = await runnableImages(sorted, source);
+  // `docker load`, `podman load` and `ctr images import` take all that is listed for images to be unpacked, and fail as a whole
+  // at a signature. What is no image is known to hubcap alone, unless there is nothing else.
+  const listed = runnable.length > 0 ? runnable.map(({ image }) => image) : sorted;
+  const layoutIndex = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: listed.map(indexDescriptor) };
   const documents = [
     // First, so that an import can refuse what it cannot take before it has read it.
     { path: BUNDLE_INDEX, body: encodeBundleIndex(index) },
     { path: 'oci-layout', body: encode({ imageLayoutVersion: '1.0.0' }) },
     { path: 'index.json', body: encode(layoutIndex) },
-    { path: 'manifest.json', body: encode(await dockerManifest(sorted, source)) },
+    { path: 'manifest.json', body: encode(dockerManifest(runnable)) },
   ];
   for (const { path, body } of documents)
     if (body.length > MAX_DOCUMENT_BYTES)

@@ -6,9 +6,10 @@ import { readArchive } from '../../../src/airgap/archives/read-archive.ts';
 import { readImages } from '../../../src/airgap/archives/read-images.ts';
 import { planBundle, writeBundle } from '../../../src/airgap/archives/write-bundle.ts';
 import type { Digest } from '../../../src/oci/digest.ts';
-import { OCI_MANIFEST } from '../../../src/oci/media-types.ts';
+import { parseFullName } from '../../../src/oci/image-name.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.ts';
 import { collect, inPieces, MemoryContent } from './memory-content.ts';
-import { indexImage, singleImage } from './sample-images.ts';
+import { indexImage, signatureOf, singleImage } from './sample-images.ts';
 
 const LIMITS = { maxBytes: 1e9, maxEntries: 1000 };
 const NOTHING: ReadonlySet<Digest> = new Set();
@@ -182,6 +183,56 @@ function distinct<T extends { digest: Digest }>(contents: readonly T[]): T[] {
   return [...new Map(contents.map((each) => [each.digest, each])).values()];
 }
 
+t.test('what engines cannot run is not listed for them, and comes across all the same', async (t) => {
+  const content = new MemoryContent();
+  const image = singleImage(content, 'a/b:1', { layers: ['x'] });
+  const signature = signatureOf(content, image);
+  const listed = async (images: ArchivedImage[]) => {
+    const { documents } = await planBundle(images, NOTHING, content);
+    const document = (name: string) => JSON.parse(String(documents.find(({ path }) => path === name)?.body));
+    return [document('index.json').manifests.length, document('manifest.json').length];
+  };
+  t.same(await listed([image, signature]), [1, 1]);
+  t.same(await listed([signature]), [1, 0], 'for skopeo, where there is nothing else');
+  for (const images of [[image, signature], [signature]]) {
+    const bytes = await bundleOf(images, content);
+    t.same((await read(bytes, new MemoryContent())).images.toSorted(byName), images.toSorted(byName));
+  }
+  const since = new Set([signature.digest]);
+  await t.rejects(
+    read(await bundleOf([image, signature], content, since), new MemoryContent()),
+    /the bundle: needs 1 blob/,
+  );
+});
+
+t.test('an index of indexes is listed as the image that it is', async (t) => {
+  const content = new MemoryContent();
+  const inner = indexImage(content, undefined, {
+    layers: ['x'],
+    architectures: ['arm64'],
+    carried: ['arm64'],
+  });
+  const outer = content.add(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [{ mediaType: OCI_INDEX, digest: inner.digest, size: content.sizeOf(inner.digest) }],
+    }),
+  );
+  const contents = [{ ...outer, kind: 'manifest' as const }, ...inner.contents];
+  const image = { ...inner, ...outer, name: parseFullName('a/nested:1'), contents };
+  const { documents } = await planBundle([image], NOTHING, content);
+  t.match(
+    String(documents.find(({ path }) => path === 'manifest.json')?.body),
+    /"RepoTags":\["docker.io\/a\/nested:1"\]/,
+  );
+  const { images } = await read(await bundleOf([image], content), new MemoryContent());
+  t.same(
+    images.map((each) => [each.digest, each.platforms, each.contents]),
+    [[outer.digest, ['linux/arm64'], contents]],
+  );
+});
+
 t.test('what a listener throws ends the reading', async (t) => {
   const content = new MemoryContent();
   const sink = new MemoryContent();
@@ -214,7 +265,16 @@ t.test('a bundle is not believed', async (t) => {
     return collect(writeBundle({ ...plan, documents }, content));
   };
   const cases: [what: string, change: Parameters<typeof forge>[0], wanted: RegExp][] = [
-    ['bytes', (index) => Object.assign(index, { totalBytes: 5 }), /announces 5 bytes/],
+    [
+      'bytes',
+      (index) => Object.assign(index, { totalBytes: 5 }),
+      /announces 5 bytes of content, and the archive has more/,
+    ],
+    [
+      'more bytes',
+      (index) => Object.assign(index, { totalBytes: 5_000_000 }),
+      /announces 5000000 bytes of content, and the archive has \d+/,
+    ],
     ['another version', (index) => Object.assign(index, { version: 2 }), /made by a later hubcap/],
     [
       'another name',

@@ -1,4 +1,4 @@
-import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { constants, createZstdCompress, gzipSync, zstdCompressSync } from 'node:zlib';
 import t from 'tap';
 import { ArchiveError } from '../../../src/airgap/archives/archive-error.ts';
 import { type ArchiveLimits, readArchive } from '../../../src/airgap/archives/read-archive.ts';
@@ -311,6 +311,18 @@ t.test('what is refused', async (t) => {
   }
 });
 
+t.test('a frame that would need much memory is refused', async (t) => {
+  const archive = rawTar({ path: 'a', body: Buffer.alloc(900_000, 'random') });
+  const { ZSTD_c_windowLog: windowLog, ZSTD_c_enableLongDistanceMatching: long } = constants;
+  const frame = (log: number): Promise<string[]> => {
+    const compressor = createZstdCompress({ params: { [windowLog]: log, [long]: 1 } });
+    compressor.end(archive);
+    return collect(compressor).then((bytes) => list(bytes));
+  };
+  t.equal((await frame(24)).length, 1);
+  await t.rejects(frame(27), /^the zstd data needs a window of more than 32 MiB; compress/);
+});
+
 t.test('cut off anywhere it is refused', async (t) => {
   const archive = rawTar(file, paxEntry([`path=${long}`]), { path: 'b', body: 'x'.repeat(600) });
   for (const [kind, bytes] of Object.entries({
@@ -381,6 +393,20 @@ t.test('no more is read than is asked for, and the input is let go of', async (t
     t.ok(given < 300_000, `${given} bytes were read for the first header`);
     await entries.return();
     t.ok(isClosed);
+  }
+});
+
+t.test('who stops does not wait for an input that stalls', async (t) => {
+  const archive = rawTar({ path: 'a', body: Buffer.alloc(5000) }, { path: 'b' });
+  for (const bytes of [archive, gzipSync(archive, { level: 0 })]) {
+    async function* input(): AsyncGenerator<Buffer> {
+      yield bytes.subarray(0, 3000);
+      await new Promise(() => undefined);
+    }
+    const entries = readArchive(input(), LIMITS);
+    t.match(await entries.next(), { value: { path: 'a' } });
+    await entries.return();
+    t.pass('it ended');
   }
 });
 

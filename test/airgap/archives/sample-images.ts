@@ -90,6 +90,42 @@ export function singleImage(
   };
 }
 
+/** @returns a signature of an image, as cosign keeps it under a tag: an image, but for its layer's type */
+export function signatureOf(content: MemoryContent, signed: ArchivedImage): ArchivedImage {
+  const payload = content.add(`{"critical":{"image":{"docker-manifest-digest":"${signed.digest}"}}}`);
+  const config = content.add(
+    JSON.stringify({
+      architecture: '',
+      os: '',
+      config: {},
+      rootfs: { type: 'layers', diff_ids: [payload.digest] },
+    }),
+  );
+  const manifest = content.add(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json', ...config },
+      layers: [{ mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', ...payload }],
+    }),
+  );
+  return {
+    name:
+      signed.name &&
+      parseFullName(`${signed.name.host}/${signed.name.repository}:${signed.digest.replace(':', '-')}.sig`),
+    digest: manifest.digest,
+    mediaType: OCI_MANIFEST,
+    platforms: [],
+    contents: [
+      { ...manifest, kind: 'manifest' },
+      { ...config, kind: 'blob' },
+      { ...payload, kind: 'blob' },
+    ],
+    referrers: [],
+    isMade: false,
+  };
+}
+
 /**
  * @param carried the architectures that are carried, of those that the index has
  * @returns an image with an index, of which `content` has what is carried alone

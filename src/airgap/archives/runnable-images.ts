@@ -1,8 +1,7 @@
-/** Owns the `manifest.json` that bundles have for `docker load`: of each image one platform. */
+/** Owns which images of a bundle container engines can run, and the `manifest.json` that says so to `docker load`. */
 import type { Digest } from '../../oci/digest.ts';
 import { type FullImageName, fullNameText } from '../../oci/image-name.ts';
 import {
-  type Descriptor,
   defaultPlatformManifest,
   MAX_MANIFEST_BYTES,
   type Manifest,
@@ -10,6 +9,13 @@ import {
 } from '../../oci/manifest.ts';
 import type { ArchivedImage, ContentSource } from '../archive-content.ts';
 import { blobPath } from './blob-path.ts';
+import { isAttestation } from './platform-names.ts';
+
+/** An image, with what one platform of it runs. */
+export interface RunnableImage {
+  image: ArchivedImage;
+  manifest: Manifest;
+}
 
 /** One image of `manifest.json`. */
 interface DockerImage {
@@ -18,19 +24,36 @@ interface DockerImage {
   Layers: string[];
 }
 
+const MAX_DEPTH = 4;
+const IMAGE_CONFIGS: ReadonlySet<string> = new Set([
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+]);
+/** Cosign writes signatures as images, with the type of an image's configuration: the layers tell them apart. */
+const IMAGE_LAYER = /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.)/;
+
 /**
- * @returns the document; what is no image that Docker could run is not in it
+ * @returns the images that are no signatures, charts or other artifacts; of each, what Docker's users most likely run
  * @throws what `source` throws
  */
-export async function dockerManifest(
+export async function runnableImages(
   images: readonly ArchivedImage[],
   source: ContentSource,
-): Promise<DockerImage[]> {
-  const byConfig = new Map<string, DockerImage>();
+): Promise<RunnableImage[]> {
+  const runnable: RunnableImage[] = [];
   for (const image of images) {
     const carried = new Set(image.contents.map(({ digest }) => digest));
-    const manifest = await platformManifest(image.digest, image.mediaType, carried, source);
-    const described = manifest && describe(manifest);
+    const manifest = await platformManifest(image, carried, source);
+    if (manifest && isImage(manifest)) runnable.push({ image, manifest });
+  }
+  return runnable;
+}
+
+/** @returns the document for `docker load`: of each image one platform */
+export function dockerManifest(runnable: readonly RunnableImage[]): DockerImage[] {
+  const byConfig = new Map<string, DockerImage>();
+  for (const { image, manifest } of runnable) {
+    const described = describe(manifest);
     if (!described) continue;
     // Two names of one image are one entry with two tags, as `docker save` writes it.
     const entry = byConfig.get(described.Config) ?? described;
@@ -41,23 +64,20 @@ export async function dockerManifest(
   return [...byConfig.values()];
 }
 
-/** Of an index the platform that Docker's users most likely run, else the first that is carried. */
+/** Of an index linux/amd64, else the first that is carried. */
 async function platformManifest(
-  digest: Digest,
-  mediaType: string,
+  { digest, mediaType }: { digest: Digest; mediaType: string },
   carried: ReadonlySet<Digest>,
   source: ContentSource,
+  depth = 1,
 ): Promise<Manifest | undefined> {
   const manifest = parseManifest(await readSmall(digest, source), mediaType);
-  if (!manifest?.isIndex) return manifest;
-  const children = manifest.children.filter((child) => carried.has(child.digest) && isRunnable(child));
+  if (!manifest?.isIndex || depth === MAX_DEPTH) return manifest;
+  const children = manifest.children.filter(
+    (child) => carried.has(child.digest) && !isAttestation(child.platform),
+  );
   const chosen = defaultPlatformManifest({ ...manifest, children }) ?? children[0];
-  return chosen && parseManifest(await readSmall(chosen.digest, source), chosen.mediaType);
-}
-
-/** Attestations stand in an index beside the platforms, as one that is unknown. */
-function isRunnable({ platform }: Descriptor): boolean {
-  return platform?.os !== 'unknown';
+  return chosen && platformManifest(chosen, carried, source, depth + 1);
 }
 
 async function readSmall(digest: Digest, source: ContentSource): Promise<Buffer> {
@@ -71,23 +91,27 @@ async function readSmall(digest: Digest, source: ContentSource): Promise<Buffer>
   return Buffer.concat(chunks);
 }
 
+function isImage({ children }: Manifest): boolean {
+  const config = children.find(({ role }) => role === 'config');
+  const layers = children.filter(({ role }) => role === 'layer');
+  return (
+    config !== undefined &&
+    IMAGE_CONFIGS.has(config.mediaType) &&
+    layers.every(({ mediaType }) => IMAGE_LAYER.test(mediaType))
+  );
+}
+
 function describe({ children }: Manifest): DockerImage | undefined {
   const config = children.find(({ role }) => role === 'config');
   const layers = children.filter(({ role }) => role === 'layer');
-  const isImage =
-    config !== undefined && IMAGE_CONFIGS.has(config.mediaType) && !layers.some(({ foreign }) => foreign);
-  if (!isImage) return undefined;
+  // A foreign layer is not in the bundle, and Docker wants all of them.
+  if (!config || layers.some(({ foreign }) => foreign)) return undefined;
   return {
     Config: blobPath(config.digest),
     RepoTags: null,
     Layers: layers.map(({ digest }) => blobPath(digest)),
   };
 }
-
-const IMAGE_CONFIGS: ReadonlySet<string> = new Set([
-  'application/vnd.oci.image.config.v1+json',
-  'application/vnd.docker.container.image.v1+json',
-]);
 
 /**
  * The name in full, which Docker shortens by itself: of `alpine:3.20` podman 4.3 makes `localhost/alpine:3.20`, and it reads
