@@ -179,7 +179,7 @@ async function* jsonLines(items: LinesAnswer['items']): AsyncGenerator<string> {
 
 function isClientGone(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;
-  return ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'EPIPE', 'ECONNRESET'].includes(
+  return ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'EPIPE', 'ECONNRESET', 'ECANCELED'].includes(
     String(error.code),
   );
 }
