@@ -64,19 +64,30 @@ export function chosenClosure(root: Digest, choice: PlatformChoice, sources: Clo
   };
 }
 
+/** Which of the manifests that refer to an image are wanted. */
+export interface ReferrerChoice {
+  /** whether what cosign has put under tags of its own is among them */
+  withTagged: boolean;
+  accepts: (referrer: Digest) => boolean;
+}
+
+const ALL_REFERRERS: ReferrerChoice = { withTagged: true, accepts: () => true };
+
 /** Adds what is stored of the manifests that refer to the image or to its chosen platforms, and what they name. */
 export function withReferrers(
   closure: Closure,
   root: Digest,
   repository: RepositoryName,
   sources: ClosureSources,
+  { withTagged, accepts }: ReferrerChoice = ALL_REFERRERS,
 ): Closure {
   const gathered = new Gathering(sources, closure);
   const referrers = new Set<Digest>();
   const visit = (subject: Digest, depth: number): void => {
     const named = sources.catalog.referrers(repository, subject, '', MAX_REFERRERS);
-    for (const referrer of [...named, ...signaturesOf(subject, repository, sources)]) {
-      if (referrers.has(referrer)) continue;
+    const tagged = withTagged ? signaturesOf(subject, repository, sources) : [];
+    for (const referrer of [...named, ...tagged]) {
+      if (referrers.has(referrer) || !accepts(referrer)) continue;
       referrers.add(referrer);
       gathered.add(referrer, sources.sizeOf(referrer) ?? 0, 'manifest');
       gathered.gather(referrer, 1);

@@ -77,24 +77,35 @@ async function work(
 ): Promise<void> {
   const hold = parts.pins.hold();
   const sink = request.isDryRun ? drySink(parts) : storeSink(parts, hold);
-  let isNamed = false;
+  let told: ImportEvent[];
   try {
-    refuseLarge(request.bytes, parts);
-    const found = await read(request, archive, sink, parts);
-    for (const message of found.notes) tell({ kind: 'note', message });
-    const images = nameImages(found.images, request.as, parts.upstreams);
-    if (!request.isDryRun) {
-      await give(images, request, hold, parts);
-      isNamed = true;
-    }
-    for (const image of images) tell({ kind: 'image', ...describe(image, sink, request) });
-    tell(report(found, sink));
+    told = await takeIn(request, archive, sink, hold, parts);
   } catch (error) {
-    tell({ kind: 'refused', message: explain(error) });
+    if (!request.isDryRun) await forget(sink, hold, parts);
+    told = [{ kind: 'refused', message: explain(error) }];
   } finally {
-    if (!isNamed && !request.isDryRun) await forget(sink, hold, parts);
     hold.release();
   }
+  for (const event of told) tell(event);
+}
+
+/** @returns what is to be told in the end. @throws where nothing has a name then */
+async function takeIn(
+  request: ImportRequest,
+  archive: AsyncIterable<Buffer>,
+  sink: ImportSink,
+  hold: Hold,
+  parts: AirgapParts,
+): Promise<ImportEvent[]> {
+  refuseLarge(request.bytes, parts);
+  const found = await read(request, archive, sink, parts);
+  const images = nameImages(found.images, request.as, parts.upstreams);
+  if (!request.isDryRun) await give(images, request, hold, parts);
+  return [
+    ...found.notes.map((message) => ({ kind: 'note', message }) as const),
+    ...images.map((image) => ({ kind: 'image', ...describe(image, sink, request) }) as const),
+    report(found, sink),
+  ];
 }
 
 async function read(
