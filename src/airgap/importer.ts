@@ -1,13 +1,12 @@
 /** Owns an import: an archive's content comes into the store, and then, all at once, its images have names. */
 import { setTimeout as wait } from 'node:timers/promises';
-import { repositoryOf } from '../mirror/place.ts';
-import { CARRIED_AT_MS } from '../mirror/visibility.ts';
 
 import { RefusedError } from '../refused-error.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
-import type { Hold, PinWish } from '../store/pins.ts';
+import type { Hold } from '../store/pins.ts';
 import { formatBytes } from '../units.ts';
+import { adoptImages } from './adoption.ts';
 import type { ArchivedImage } from './archive-content.ts';
 import { ArchiveError } from './archives/archive-error.ts';
 import { expectBase } from './archives/bundle-images.ts';
@@ -16,8 +15,8 @@ import { type ReadImages, readImages } from './archives/read-images.ts';
 import type { ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { type NamedImage, nameImages } from './import-names.ts';
-import type { AirgapParts, NamedPlace } from './parts.ts';
-import { BY_HAND, explainBudget } from './pinning.ts';
+import type { AirgapParts } from './parts.ts';
+import { explainBudget } from './pinning.ts';
 import { drySink, type ImportSink, storeSink } from './store-sink.ts';
 
 const PROGRESS_INTERVAL_MS = 250;
@@ -100,7 +99,7 @@ async function takeIn(
   refuseLarge(request.bytes, parts);
   const found = await read(request, archive, sink, parts);
   const images = nameImages(found.images, request.as, parts.upstreams);
-  if (!request.isDryRun) await give(images, request, hold, parts);
+  if (!request.isDryRun) await adoptImages(images, request, hold, parts);
   return [
     ...found.notes.map((message) => ({ kind: 'note', message }) as const),
     ...images.map((image) => ({ kind: 'image', ...describe(image, sink, request) }) as const),
@@ -136,63 +135,6 @@ function refuseLarge(bytes: number | undefined, { store }: AirgapParts): void {
     409,
     `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}: give it more room (storage.maxSize)`,
   );
-}
-
-/** Names, permission and pins, once all is here. */
-async function give(
-  images: readonly NamedImage[],
-  { isPinning }: ImportRequest,
-  hold: Hold,
-  parts: AirgapParts,
-): Promise<void> {
-  const { store, cache, catalog, manifests, visibility, pins, now } = parts;
-  const contents = images.flatMap(({ image }) => image.contents);
-  explainBudget(() => {
-    if (isPinning) pins.check(contents);
-    hold.add(contents, true);
-  });
-  for (const { digest, kind } of contents) {
-    const isHere = await store.isStored(digest);
-    if (!isHere || (kind === 'manifest' && !(await cache.learn(digest)))) {
-      throw new ArchiveError(`${digest} is not in the store any more: import the archive again`);
-    }
-  }
-  const adopted = images.map(({ place, image }) => ({
-    repository: repositoryOf(place),
-    tag: place.name.reference.kind === 'tag' ? place.name.reference.tag : undefined,
-    digest: image.digest,
-    mediaType: image.mediaType,
-    size: store.sizeOf(image.digest) ?? 0,
-    contents: image.contents.map(({ digest }) => digest),
-  }));
-  const nowMs = now();
-  const pinAll = (): void => {
-    for (const { place, image } of isPinning ? images : [])
-      pins.set(wishOf(place, image), image.digest, image.contents);
-  };
-  try {
-    catalog.adopt(adopted, nowMs, CARRIED_AT_MS, pinAll); // all at once: no name without its pin, and no pin without
-  } catch (error) {
-    pins.recount();
-    throw error;
-  }
-  for (const [at, { tag, digest, mediaType, size }] of adopted.entries()) {
-    const place = images[at]?.place;
-    if (!place) continue;
-    if (tag !== undefined) manifests.adopt(place, tag, { digest, mediaType, size, checkedAtMs: nowMs });
-    visibility.carried(place);
-  }
-}
-
-function wishOf(place: NamedPlace, { digest, platforms, referrers }: ArchivedImage): PinWish {
-  const { reference } = place.name;
-  return {
-    repository: repositoryOf(place),
-    reference: reference.kind === 'tag' ? reference.tag : digest,
-    origin: BY_HAND,
-    platforms,
-    withReferrers: referrers.length > 0,
-  };
 }
 
 /** What came for nothing goes again: a refused archive leaves the store as it was. */

@@ -96,8 +96,7 @@ export class Tags {
   adopt(place: Place, tag: Tag, state: KnownTag): void {
     const { tags, absences } = this.#options;
     for (const known of [tag, state.digest]) absences.forget(keyOf(place, known));
-    tags.forget(place, tag);
-    tags.learn(place, tag, state);
+    tags.adopt(place, tag, state);
   }
 
   /** A person has it forgotten. */
