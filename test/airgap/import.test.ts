@@ -5,6 +5,7 @@ import type { DaemonControl } from '../../src/admin/control-client.ts';
 import type { ImportEvent, ImportRequest } from '../../src/airgap/commands.ts';
 import { blobOf, imageOf, imageWith, indexOf, KIB, MIB } from '../helpers/content.ts';
 import { all, bytesOf, controlOf, endOf, exportOf, importOf, prewarmOf, sent } from '../helpers/control.ts';
+import { calls, failDisk } from '../helpers/disk-faults.ts';
 import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
 import { contentOf, type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
@@ -380,6 +381,53 @@ t.test('a dry run leaves nothing and says the same as the import', async (t) => 
   t.equal(stored(mirror), 0);
   t.same(await referencesOf(control), []);
   t.same(endOf(await take(control, file), 'report'), dry);
+});
+
+t.test('a disk that refuses in the middle: nothing is imported, and the next time all is', async (t) => {
+  const { bundleOf } = await outside(t, (registry) => {
+    registry.push('team/app', imageOf('refusing', [MIB, MIB]), '1');
+  });
+  const file = await bundleOf(['team/app:1']);
+  const { mirror, control } = await inside(t);
+  for (const operation of ['open', 'write', 'sync', 'rename']) {
+    const fault = failDisk(t, mirror.directory, 'ENOSPC', { matches: calls(operation, 'intake-'), after: 1 });
+    const refused = endOf(await take(control, file), 'refused');
+    t.match(refused.message, /the disk refuses/, operation);
+    t.ok(fault.hits > 0, `${operation} was refused`);
+    fault.lift();
+    t.equal(stored(mirror), 0, operation);
+    t.same(await referencesOf(control), []);
+    t.equal(mirror.status().store.reservedBytes, 0);
+  }
+  endOf(await take(control, file), 'report');
+  t.same(await referencesOf(control), ['docker.io/team/app:1 complete']);
+});
+
+t.test('a daemon that ends does not wait for an archive that does not come', async (t) => {
+  const { bundleOf } = await outside(t, (registry) => {
+    registry.push('team/app', imageOf('ending', [MIB]), '1');
+  });
+  const file = await bundleOf(['team/app:1']);
+  const { mirror, control } = await inside(t);
+  const gate = makeGate();
+  t.teardown(gate.open);
+  const half = async function* (): AsyncGenerator<Buffer> {
+    yield file.subarray(0, file.length >> 1);
+    await gate.opened;
+  };
+  const failing = t.rejects(all(control.import(importOf(), half())));
+  await until('it takes content', () => mirror.status().store.reservedBytes > 0 || stored(mirror) > 0);
+  await mirror.close();
+  gate.open();
+  await failing;
+  const again = await startMirror(t, {
+    upstreams: { 'docker.io': { at: NOWHERE } },
+    offline: true,
+    directory: mirror.directory,
+  });
+  const next = await controlOf(again);
+  t.same(await referencesOf(next), []);
+  endOf(await take(next, file), 'report');
 });
 
 /** The same archive as somebody else's: without what a bundle says of itself. */

@@ -14,7 +14,7 @@ import { leftoversIn, readDisk } from '../helpers/on-disk.ts';
 import { makeRandom, type Random, seedFrom } from '../helpers/random.ts';
 import { contentOf, startRegistry } from '../helpers/registry.ts';
 
-const kills = Number(process.env.KILL_LOOP_KILLS || 12);
+const kills = Number(process.env.KILL_LOOP_KILLS || 9);
 const shared = blobOf(2 * MIB, 'carried/shared');
 const images: Image[] = ['amd64', 'arm64'].map((name) =>
   imageWith(`carried/${name}`, [
