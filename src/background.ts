@@ -6,6 +6,7 @@ import type { UpstreamTable } from './mirror/mirrored-upstream.ts';
 import { resumePartials } from './mirror/resume-partials.ts';
 import type { DiskHealth } from './observers.ts';
 import type { DataDirectory } from './store/data-directory.ts';
+import type { Unattended } from './unattended.ts';
 import type { OfflineSwitch } from './upstream/offline-switch.ts';
 
 export interface BackgroundParts {
@@ -14,6 +15,7 @@ export interface BackgroundParts {
   table: UpstreamTable;
   blobs: Blobs;
   offline: OfflineSwitch;
+  unattended: Unattended;
   log: Logger;
   metrics: Metrics;
   config: { storage: { scrubBytesPerS: number } };
@@ -26,6 +28,8 @@ const PROBE_INTERVAL_MS = 10_000;
 const RESTORE_INTERVAL_MS = 10_000;
 /** Who asks tries a failed upstream again by asking; this finds it back when nobody asks. */
 const UPSTREAM_INTERVAL_MS = 5_000;
+/** Both know themselves what is due. */
+const UNATTENDED_INTERVAL_MS = 500;
 
 /** Runs until the daemon stops. None of it may end the process: the promise never rejects. */
 export async function runBackground({
@@ -36,6 +40,7 @@ export async function runBackground({
   table,
   blobs,
   offline,
+  unattended,
   metrics,
   config,
 }: BackgroundParts): Promise<void> {
@@ -58,6 +63,7 @@ export async function runBackground({
     if (dropped > 0) log.warn({ dropped }, 'more was missed at once than the miss list takes');
     await opened.store.finishRemovals();
   });
+  every(FLUSH_INTERVAL_MS, 'the pins could not be copied', () => opened.copyPins());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     await watch();
     if (!health.isWritable) await opened.store.probe();
@@ -65,12 +71,16 @@ export async function runBackground({
   every(UPSTREAM_INTERVAL_MS, 'upstreams could not be tried again', async () => {
     await Promise.all(table.all().map(({ client }) => client.probe()));
   });
+  every(UNATTENDED_INTERVAL_MS, 'pins of lists could not be let go', () => unattended.schedules.runDue(stop));
   const restore = restoring(opened, log);
   every(RESTORE_INTERVAL_MS, 'room could not be made', restore);
   if (opened.setAside)
     log.warn({ setAside: opened.setAside }, 'the catalog was damaged: it is made anew from the files');
   await restore().catch((error: unknown) => log.warn({ error }, 'room could not be made'));
   await compare();
+  await unattended.restoreNames(opened);
+  // Before, content that is only not known yet would look lost.
+  every(UNATTENDED_INTERVAL_MS, 'pins could not be looked after', () => unattended.follower.followDue(stop));
   const resume = resuming({ opened, table, blobs, log, stop });
   stop.addEventListener('abort', offline.whenOnline(resume), { once: true });
   await resume();
@@ -82,15 +92,25 @@ export async function runBackground({
   });
 }
 
-/** Keeps budget and `minFree`; that it cannot is said once, until it can again. */
-function restoring({ store }: DataDirectory, log: Logger): () => Promise<void> {
+/** Keeps budget and `minFree`; that it cannot, or that more is pinned, is said once, until it is otherwise. */
+function restoring({ store, index }: DataDirectory, log: Logger): () => Promise<void> {
   let wasInVain = false;
+  let wasOverPinned = false;
   return async () => {
     const restored = await store.ledger.restore();
     if (restored.isInVain && !wasInVain)
       log.warn(restored, 'the disk is fuller than minFree allows, and evicting does not help');
     else if (restored.budgetBytes + restored.minFreeBytes > 0) log.info(restored, 'room was made');
     wasInVain = restored.isInVain;
+    const { isOverPinned } = restored;
+    const figures = { pinnedBytes: index.pinnedBytes, maxBytes: store.ledger.maxBytes };
+    if (isOverPinned && !wasOverPinned)
+      log.warn(
+        figures,
+        'more is pinned than the budget holds: it is kept, and nothing else is; unpin something',
+      );
+    else if (!isOverPinned && wasOverPinned) log.info(figures, 'what is pinned fits the budget again');
+    wasOverPinned = isOverPinned;
   };
 }
 

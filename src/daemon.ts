@@ -25,6 +25,7 @@ import {
 import { Reloader } from './reload.ts';
 import { type DataDirectory, openDataDirectory } from './store/data-directory.ts';
 import type { StorageError } from './store/errors.ts';
+import { makeUnattended, type Unattended } from './unattended.ts';
 import { OfflineSwitch } from './upstream/offline-switch.ts';
 import { Upstreams } from './upstreams.ts';
 
@@ -107,6 +108,7 @@ interface Parts extends Foundation {
   upstreams: Upstreams;
   table: Upstreams['table'];
   reloader: Reloader;
+  unattended: Unattended;
   blobs: Blobs;
   manifests: Manifests;
   registry: RegistryServer;
@@ -130,7 +132,10 @@ function assemble(foundation: Foundation): Parts {
     now,
     failedBehind: (reference, error) => log.warn({ reference, error }, 'a tag could not be confirmed behind'),
   });
-  const airgap = makeAirgap({ ...opened, ...mirror, upstreams: table, isOffline: offline.isOffline, now });
+  const airgapParts = { ...opened, ...mirror, upstreams: table, isOffline: offline.isOffline, now };
+  const airgap = makeAirgap(airgapParts);
+  const unattended = makeUnattended({ ...foundation, parts: airgapParts });
+  const { schedules } = unattended;
   const registry = createRegistryServer({
     ...mirror,
     upstreams: table,
@@ -138,7 +143,7 @@ function assemble(foundation: Foundation): Parts {
     isDraining: () => stop.signal.aborted,
     ended: observeRequests(metrics, log, noteMisses(opened.misses, now)),
   });
-  const reloader = new Reloader({ ...foundation, upstreams, registry, now, stop: stop.signal });
+  const reloader = new Reloader({ ...foundation, upstreams, registry, schedules, stop: stop.signal });
   const startedAtMs = now();
   const status = (): Status =>
     describeStatus({
@@ -151,6 +156,7 @@ function assemble(foundation: Foundation): Parts {
       isOffline: offline.isOffline,
       configuration: reloader,
       isWritable: () => health.isWritable,
+      schedules: schedules.list(),
       upstreams: table.all(),
       defaultUpstream: config.defaultUpstream,
       now,
@@ -172,7 +178,7 @@ function assemble(foundation: Foundation): Parts {
   const control = createControlServer(services);
   const { blobs, manifests } = mirror;
   const served = { blobs, manifests, registry, admin, control };
-  return { ...foundation, ...served, upstreams, table, reloader, status, stop };
+  return { ...foundation, ...served, upstreams, table, reloader, unattended, status, stop };
 }
 
 /**
@@ -180,12 +186,14 @@ function assemble(foundation: Foundation): Parts {
  * began before can come back to it.
  */
 async function closeAll(parts: Parts, deadline: AbortSignal, background?: Promise<void>): Promise<void> {
-  const { registry, manifests, admin, control, opened, upstreams, stop, log } = parts;
+  const { registry, manifests, admin, control, opened, upstreams, unattended, stop, log } = parts;
   stop.abort();
   await Promise.all([drain(registry.server, deadline), opened.fills.close(deadline)]);
   await Promise.all([admin, control].map((server) => drain(server, AbortSignal.abort())));
   await upstreams.close();
-  const settled = Promise.all([registry.settled(), manifests.settled(), background]);
+  const { schedules, follower } = unattended;
+  const working = [registry, manifests, schedules, follower].map((one) => one.settled());
+  const settled = Promise.all([...working, background]);
   const giveUp = new AbortController();
   const late = wait(SETTLE_DEADLINE_MS, 'late', { signal: giveUp.signal }).catch(() => 'in time');
   if ((await Promise.race([settled, late])) === 'late') {
@@ -212,7 +220,7 @@ async function reasonsNotReady(
 
 function watchStore(
   metrics: Metrics,
-  { store, fills, misses }: DataDirectory,
+  { store, fills, misses, pins }: DataDirectory,
   health: DiskHealth,
   offline: OfflineSwitch,
 ): void {
@@ -221,6 +229,8 @@ function watchStore(
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
     storeObjects: () => store.objects,
+    pinnedBytes: () => pins.bytes,
+    pins: () => pins.count,
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
     offline: offline.isOffline,
     missesListed: () => misses.lines,

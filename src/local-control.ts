@@ -34,6 +34,7 @@ export async function openLocalControl(config: Config, version: string): Promise
         isOffline: () => config.offline,
         configuration: undefined,
         isWritable: () => true,
+        schedules: [],
         upstreams: [],
         defaultUpstream: config.defaultUpstream,
         now,

@@ -8,6 +8,8 @@ export interface Gauges {
   storeMaxBytes(): number;
   storeReservedBytes(): number;
   storeObjects(): number;
+  pinnedBytes(): number;
+  pins(): number;
   storeWritable(): boolean;
   offline(): boolean;
   missesListed(): number;
@@ -47,6 +49,9 @@ export class Metrics {
   readonly storageErrors: Counter;
   readonly scrubbedBytes: Counter;
   readonly storeFindings: Counter<'kind'>;
+  readonly prewarmRuns: Counter<'result'>;
+  readonly prewarmImages: Counter<'result'>;
+  readonly prewarmBytes: Counter;
   readonly #configReloads: Counter<'result'>;
   readonly #configSuccessful: Gauge;
   readonly #configLoadedAt: Gauge;
@@ -144,6 +149,19 @@ export class Metrics {
     this.storeFindings = counter('store_findings_total', 'What was found wrong in the store, by kind.', [
       'kind',
     ]);
+    this.prewarmRuns = counter('prewarm_runs_total', 'Runs of schedules, by result: done, failed.', [
+      'result',
+    ]);
+    this.prewarmImages = counter(
+      'prewarm_images_total',
+      'Images that schedules fetched, or found here, by result: done, failed.',
+      ['result'],
+    );
+    for (const result of ['done', 'failed']) {
+      this.prewarmRuns.inc({ result }, 0);
+      this.prewarmImages.inc({ result }, 0);
+    }
+    this.prewarmBytes = counter('prewarm_bytes_total', 'Bytes that schedules fetched.', []);
     this.#configReloads = counter('config_reloads_total', 'Configurations read again, by result.', [
       'result',
     ]);
@@ -207,6 +225,20 @@ export class Metrics {
     });
   }
 
+  /** Has the times of schedules read at each scrape; a list that is gone is not told any more. */
+  watchSchedules(successes: () => Iterable<{ list: string; atMs: number }>): void {
+    new Gauge({
+      name: 'hubcap_prewarm_last_success_timestamp_seconds',
+      help: 'When all that the list of a schedule names was last fetched, or found here, since the start.',
+      labelNames: ['list'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { list, atMs } of successes()) this.set({ list }, atMs / 1000);
+      },
+    });
+  }
+
   /** Has the gauges read at each scrape. */
   watch(gauges: Gauges): void {
     const read = (name: string, help: string, value: () => number): void => {
@@ -223,6 +255,12 @@ export class Metrics {
     read('store_max_bytes', 'The byte budget of the store.', gauges.storeMaxBytes);
     read('store_reserved_bytes', 'Bytes set aside for running downloads.', gauges.storeReservedBytes);
     read('store_objects', 'Blobs and manifests in the store.', gauges.storeObjects);
+    read(
+      'store_pinned_bytes',
+      'Bytes on disk of all that is pinned, once it is all here; of store_max_bytes at most.',
+      gauges.pinnedBytes,
+    );
+    read('pins', 'References that are pinned.', gauges.pins);
     read('store_writable', 'Whether the disk takes new content.', () => (gauges.storeWritable() ? 1 : 0));
     read('offline', 'Whether nobody is asked, as the configuration or a command wants it.', () =>
       gauges.offline() ? 1 : 0,

@@ -1,6 +1,7 @@
 /** Owns what another configuration changes while hubcap runs, and what it does not. */
 import { isDeepStrictEqual } from 'node:util';
 import type { ReloadReport } from './admin/status.ts';
+import type { Schedules } from './airgap/schedules.ts';
 import { ConfigError } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import type { RegistryServer } from './http/registry-server.ts';
@@ -18,6 +19,7 @@ export interface ReloaderParts {
   load: () => Config;
   upstreams: Upstreams;
   registry: Pick<RegistryServer, 'limit'>;
+  schedules: Pick<Schedules, 'configure'>;
   opened: Pick<DataDirectory, 'resize'>;
   offline: Pick<OfflineSwitch, 'set'>;
   metrics: Metrics;
@@ -43,6 +45,7 @@ const FIXED: readonly Key[] = [
 const CHANGEABLE: readonly Key[] = [
   ['storage.maxSize', ({ storage }) => storage.maxBytes],
   ['storage.minFree', ({ storage }) => storage.minFreeBytes],
+  ['prewarm', ({ prewarm }) => prewarm],
   ['offline', ({ offline }) => offline],
   ['http.headerTimeout', ({ http }) => http.headerTimeoutMs],
   ['http.idleTimeout', ({ http }) => http.idleTimeoutMs],
@@ -124,7 +127,7 @@ export class Reloader {
 
   /** All that can fail. @returns the rest: it happens at once, and cannot */
   async #prepare(next: Config): Promise<() => ReloadReport> {
-    const { upstreams, registry, opened, offline, log, now } = this.#parts;
+    const { upstreams, registry, schedules, opened, offline, log, now } = this.#parts;
     const isBudgetNew = differing(BUDGET, this.#loaded, next).length > 0;
     const resize = isBudgetNew ? await opened.resize(next.storage) : undefined;
     const replace = upstreams.prepare(next);
@@ -133,6 +136,7 @@ export class Reloader {
       const changes = replace();
       resize?.();
       registry.limit(next.http);
+      schedules.configure(next.prewarm);
       log.level = next.log.level;
       // What a command has turned stays so until the configuration says something else than it did.
       if (next.offline !== this.#loaded.offline) offline.set(next.offline);

@@ -33,6 +33,7 @@ const ROOT = new Set([
   'mirror-assembly.ts',
   'observers.ts',
   'reload.ts',
+  'unattended.ts',
   'upstreams.ts',
 ]);
 const COMMON = new Set([

@@ -27,7 +27,13 @@ import {
   text,
 } from './answers.ts';
 import { listMisses } from './misses.ts';
-import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
+import {
+  type ImageStatus,
+  type OfflineState,
+  type ReloadReport,
+  type Status,
+  withoutNames,
+} from './status.ts';
 
 /** Everything that can be asked of a running hubcap, over TCP or the socket. */
 export interface AdminServices {
@@ -88,7 +94,7 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
       return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
     },
   },
-  '/api/status': { method: 'GET', answer: ({ status }) => json(200, status()) },
+  '/api/status': { method: 'GET', answer: ({ status }) => json(200, withoutNames(status())) },
   '/': { method: 'GET', answer: () => text(200, 'hubcap: /metrics /healthz /readyz /api/status\n') },
 };
 

@@ -21,6 +21,7 @@ import type {
 import { RefusedError } from '../refused-error.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import { isTrustedControlPath } from './control-path.ts';
+import { DaemonLostError } from './daemon-lost-error.ts';
 import { readHeaded } from './headed-stream.ts';
 import type { MissStatus } from './misses.ts';
 import type { ImageStatus, OfflineState, ReloadReport, Status } from './status.ts';
@@ -154,11 +155,11 @@ class SocketControl implements DaemonControl {
     try {
       yield* createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
     } catch (error) {
-      throw new Error('hubcap ended its answer early: see its log', { cause: error });
+      throw new DaemonLostError(error);
     } finally {
       if (!response.complete) response.destroy(); // whoever reads has seen enough
     }
-    if (!response.complete) throw new Error('hubcap ended its answer early: see its log');
+    if (!response.complete) throw new DaemonLostError();
   }
 
   /** @throws RefusedError where what is asked for is refused */

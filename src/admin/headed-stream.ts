@@ -2,19 +2,20 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExportedBundle } from '../airgap/airgap.ts';
 import type { ExportPlan } from '../airgap/commands.ts';
+import { DaemonLostError } from './daemon-lost-error.ts';
 
 /** The line says what is in a bundle: some hundred bytes an image. */
 const MAX_HEAD_BYTES = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** @throws Error where the answer ends early */
+/** @throws DaemonLostError where the answer ends early */
 export async function readHeaded(response: IncomingMessage): Promise<ExportedBundle> {
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   const head: Buffer[] = [];
   let bytes = 0;
   for (;;) {
     const { value, done } = await chunks.next();
-    if (done || bytes > MAX_HEAD_BYTES) throw new Error('hubcap ended its answer early: see its log');
+    if (done || bytes > MAX_HEAD_BYTES) throw new DaemonLostError();
     const end = value.indexOf(NEWLINE);
     head.push(end < 0 ? value : value.subarray(0, end));
     bytes += value.length;
@@ -37,9 +38,9 @@ async function* rest(
       yield value;
     }
   } catch (error) {
-    throw new Error('hubcap ended its answer early: see its log', { cause: error });
+    throw new DaemonLostError(error);
   } finally {
     if (!response.complete) response.destroy();
   }
-  if (!response.complete) throw new Error('hubcap ended its answer early: see its log');
+  if (!response.complete) throw new DaemonLostError();
 }

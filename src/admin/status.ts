@@ -1,5 +1,6 @@
 /** Owns what hubcap tells about itself: the status document and the list of images, the same for page, API and CLI. */
 
+import type { ScheduleStatus } from '../airgap/commands.ts';
 import type { MirroredUpstream } from '../mirror/mirrored-upstream.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
@@ -8,6 +9,7 @@ import { closureOf } from '../store/closure.ts';
 import type { DiskStore } from '../store/disk-store.ts';
 import type { Fills } from '../store/fills.ts';
 import type { Misses } from '../store/misses.ts';
+import type { Pins } from '../store/pins.ts';
 
 export interface Status {
   version: string;
@@ -26,10 +28,15 @@ export interface Status {
     maxBytes: number;
     reservedBytes: number;
     objects: number;
+    /** references that are pinned, and bytes on disk of all that belongs to them, once it is here */
+    pins: number;
+    pinnedBytes: number;
     isWritable: boolean;
   };
   /** lines of the miss list, as of its last write */
   misses: number;
+  /** in the order of the configuration; empty where no daemon runs */
+  prewarm: ScheduleStatus[];
   fills: { digest: string; size: number | undefined; bytes: number; readers: number }[];
   upstreams: {
     host: string;
@@ -169,6 +176,8 @@ export interface StatusSources {
   store: DiskStore;
   fills: Fills;
   misses: Misses;
+  pins: Pins;
+  schedules: readonly ScheduleStatus[];
   upstreams: readonly MirroredUpstream[];
   defaultUpstream: string;
   now: () => number;
@@ -176,7 +185,7 @@ export interface StatusSources {
 
 /** @returns the status as of now; holds no secret */
 export function describeStatus(sources: StatusSources): Status {
-  const { store, fills, upstreams, startedAtMs, configuration } = sources;
+  const { store, fills, pins, upstreams, startedAtMs, configuration } = sources;
   return {
     version: sources.version,
     pid: process.pid,
@@ -195,9 +204,12 @@ export function describeStatus(sources: StatusSources): Status {
       maxBytes: store.ledger.maxBytes,
       reservedBytes: store.ledger.reservedBytes,
       objects: store.objects,
+      pins: pins.count,
+      pinnedBytes: pins.bytes,
       isWritable: sources.isWritable(),
     },
     misses: sources.misses.lines,
+    prewarm: [...sources.schedules],
     fills: [...fills.list()].map(({ digest, size, frontier, readers }) => ({
       digest,
       size,
@@ -223,6 +235,14 @@ export function describeStatus(sources: StatusSources): Status {
       })),
     })),
   };
+}
+
+/** The status for whoever reaches the admin listener: what is wrong with a list names what is in it. */
+export function withoutNames(status: Status): Status {
+  const prewarm = status.prewarm.map(({ last, ...schedule }) => {
+    return { ...schedule, last: last && { ...last, message: undefined } };
+  });
+  return { ...status, prewarm };
 }
 
 function timeText(ms: number | undefined): string | undefined {

@@ -22,8 +22,10 @@ export interface Closure {
   lacking: Platform[];
   /** the manifests of the chosen platforms; the image itself where it is no index */
   manifests: Digest[];
-  /** the manifests that refer to it, where they are asked for */
+  /** the manifests that refer to it by `subject`, where they are asked for */
   referrers: Digest[];
+  /** those beside it that only a tag of cosign's connects with it, where they are asked for */
+  signatures: Digest[];
   /** manifests that are not here, so that nobody knows what else belongs to it */
   unknown: Digest[];
 }
@@ -60,6 +62,7 @@ export function chosenClosure(root: Digest, choice: PlatformChoice, sources: Clo
     lacking: chosen?.lacking ?? [],
     manifests: chosen ? chosen.links.map(({ child }) => child) : [root],
     referrers: [],
+    signatures: [],
     unknown: closure.unknown,
   };
 }
@@ -83,16 +86,19 @@ export function withReferrers(
 ): Closure {
   const gathered = new Gathering(sources, closure);
   const referrers = new Set<Digest>();
-  const visit = (subject: Digest, depth: number): void => {
-    const named = sources.catalog.referrers(repository, subject, '', MAX_REFERRERS);
-    const tagged = withTagged ? signaturesOf(subject, repository, sources) : [];
-    for (const referrer of [...named, ...tagged]) {
-      if (referrers.has(referrer) || !accepts(referrer)) continue;
-      referrers.add(referrer);
-      gathered.add(referrer, sources.sizeOf(referrer) ?? 0, 'manifest');
-      gathered.gather(referrer, 1);
-      if (depth < MAX_REFERRER_DEPTH) visit(referrer, depth + 1);
+  const signatures = new Set<Digest>();
+  const take = (found: readonly Digest[], known: Set<Digest>, depth: number): void => {
+    for (const digest of found) {
+      if (known.has(digest) || !accepts(digest)) continue;
+      known.add(digest);
+      gathered.add(digest, sources.sizeOf(digest) ?? 0, 'manifest');
+      gathered.gather(digest, 1);
+      if (depth < MAX_REFERRER_DEPTH) visit(digest, depth + 1);
     }
+  };
+  const visit = (subject: Digest, depth: number): void => {
+    take(sources.catalog.referrers(repository, subject, '', MAX_REFERRERS), referrers, depth);
+    if (withTagged) take(signaturesOf(subject, repository, sources), signatures, depth);
   };
   for (const subject of new Set([root, ...closure.manifests])) visit(subject, 1);
   return {
@@ -100,6 +106,7 @@ export function withReferrers(
     contents: gathered.contents,
     unknown: gathered.unknown,
     referrers: [...referrers].sort(),
+    signatures: [...signatures].filter((digest) => !referrers.has(digest)).sort(),
   };
 }
 

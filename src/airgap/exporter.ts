@@ -23,8 +23,11 @@ import { wholeImage } from './pinning.ts';
 export async function exportImages(request: ExportRequest, parts: AirgapParts): Promise<ExportedBundle> {
   const { images, leftOut } = select(request, parts);
   const [first] = leftOut;
-  if (images.length === 0)
-    throw new RefusedError(404, `there is nothing to export${first ? `: ${first.message}` : ''}`);
+  if (images.length === 0) {
+    const why =
+      request.selection === 'pinned' ? NOTHING_PINNED : (first?.message ?? 'the store holds no image');
+    throw new RefusedError(404, `there is nothing to export: ${why}`);
+  }
   const since = new Set(request.since.flatMap((text) => parseDigest(text) ?? []));
   const source = storeSource(parts);
   const plan = await planBundle(
@@ -47,6 +50,9 @@ export async function exportImages(request: ExportRequest, parts: AirgapParts): 
   return { plan: described, bundle: held(plan.contents, parts, () => writeBundle(plan, source)) };
 }
 
+const NOTHING_PINNED =
+  'nothing is pinned; name images, pin some (`hubcap pin`), or export --all that is here';
+
 interface Selected {
   place: NamedPlace;
   image: ArchivedImage;
@@ -68,16 +74,18 @@ function select(request: ExportRequest, parts: AirgapParts): Selection {
       if (!found.has(one.place.text)) found.set(one.place.text, one);
   };
   if (selection === 'references') for (const text of references) take(text);
-  else if (selection === 'pinned') for (const text of pinnedReferences(parts)) take(text);
-  else
-    for (const text of storedReferences(parts)) {
+  else {
+    for (const text of selection === 'pinned' ? pinnedReferences(parts) : storedReferences(parts)) {
       try {
         take(text);
       } catch (error) {
         if (!(error instanceof RefusedError)) throw error;
+        if (selection === 'pinned')
+          throw new RefusedError(409, `what is pinned is not all here: ${error.message}`);
         leftOut.push({ reference: text, message: error.message });
       }
     }
+  }
   return { images: [...found.values()], leftOut };
 }
 
@@ -131,7 +139,10 @@ function selectOne(
     referrers: closure.referrers,
     isMade: false,
   };
-  return [{ place, image }, ...signatures(place, [digest, ...closure.manifests], parts)];
+  return [
+    { place, image },
+    ...signatures(place, [digest, ...closure.manifests, ...closure.referrers], parts),
+  ];
 }
 
 function signatures(place: NamedPlace, subjects: readonly Digest[], parts: AirgapParts): Selected[] {

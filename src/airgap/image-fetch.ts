@@ -32,7 +32,7 @@ export async function fetchImage(
   if (request.isDryRun) return await foreseeImage(item, work);
   const { digest, closure } = await fetchManifests(item, work);
   await fetchContent(work, closure);
-  if (request.isPinning) {
+  if (request.isPinning && context.isPinWanted()) {
     const platforms = item.platforms ?? request.platforms;
     pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
@@ -148,7 +148,7 @@ function describe(
     hereBytes: bytesOf(here),
     fetchedBytes: bytes - bytesOf(here),
     pulls: pulled.size,
-    referrers: closure.referrers.length,
+    referrers: closure.referrers.length + closure.signatures.length,
     isPinned: request.isPinning && !request.isDryRun,
   };
 }

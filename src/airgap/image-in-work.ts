@@ -11,6 +11,8 @@ export interface FetchContext {
   request: PrewarmRequest;
   /** for what is pinned: empty for a person, else the list of a schedule */
   origin: string;
+  /** whether it is still to be pinned, once it is here */
+  isPinWanted: () => boolean;
   parts: AirgapParts;
   tally: Tally;
   /** keeps what the run fetches until its end */

@@ -102,10 +102,10 @@ function statusesOf(place: NamedPlace, parts: AirgapParts): PinStatus[] {
 }
 
 function describePin(pin: Pin, { pins, store }: AirgapParts): PinStatus {
-  const { repository, reference, digest, platforms, withReferrers, origin, pinnedAtMs } = pin;
+  const { digest, platforms, withReferrers, origin, pinnedAtMs } = pin;
   const contents = pins.contents(pin);
   return {
-    reference: `${repository.upstream}/${repository.name}${reference.includes(':') ? '@' : ':'}${reference}`,
+    reference: pinnedName(pin),
     digest,
     platforms: platforms === 'all' ? platforms : [...platforms],
     withReferrers,
@@ -114,6 +114,11 @@ function describePin(pin: Pin, { pins, store }: AirgapParts): PinStatus {
     bytes: contents.reduce((sum, { size }) => sum + size, 0),
     isComplete: contents.every((content) => store.sizeOf(content.digest) !== undefined),
   };
+}
+
+/** @returns the name of what is pinned, in full */
+export function pinnedName({ repository: { upstream, name }, reference }: Pin): string {
+  return `${upstream}/${name}${reference.includes(':') ? '@' : ':'}${reference}`;
 }
 
 /** @returns what a reference is, of what is here; undefined where nothing is */

@@ -18,12 +18,14 @@ const PROGRESS_INTERVAL_MS = 250;
  * What was fetched is kept whatever ends the run: the next one goes on from there. It ends when it is not read any
  * more; downloads that run then go on as they do when a client leaves.
  * @param origin for what it pins: empty for a person, else the list of a schedule
+ * @param isPinWanted asked before each is pinned: whoever wanted it may have changed their mind meanwhile
  * @throws RefusedError at once
  */
 export function prewarm(
   request: PrewarmRequest,
   origin: string,
   parts: AirgapParts,
+  isPinWanted: () => boolean = () => true,
 ): AsyncGenerator<PrewarmEvent> {
   const { images, concurrency, platforms, isDryRun } = request;
   if (images.length === 0)
@@ -35,14 +37,13 @@ export function prewarm(
   for (const chosen of [platforms, ...images.map((image) => image.platforms ?? [])]) choiceOf(chosen);
   if (parts.isOffline() && !isDryRun)
     throw new RefusedError(409, 'hubcap is offline, and asks no registry: run `hubcap offline off` before');
-  return run(request, origin, parts);
+  return run({ request, origin, isPinWanted, parts });
 }
 
-async function* run(
-  request: PrewarmRequest,
-  origin: string,
-  parts: AirgapParts,
-): AsyncGenerator<PrewarmEvent> {
+type RunParts = Pick<FetchContext, 'request' | 'origin' | 'isPinWanted' | 'parts'>;
+
+async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
+  const { request, parts } = given;
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // each layer that is waited for listens; `MAX_CONCURRENCY` bounds them
   // All that the list needs is kept until the end: an image that pushes out another one is no image that was fetched.
@@ -50,7 +51,7 @@ async function* run(
   const events = new EventQueue<PrewarmEvent>();
   const tally = new Tally(request.images.length, parts);
   const tell = (event: PrewarmEvent): void => events.push(event);
-  const context = { request, origin, parts, tally, hold, tell, signal: stop.signal };
+  const context = { ...given, tally, hold, tell, signal: stop.signal };
   const working = work(context).finally(() => events.end());
   working.catch(() => undefined); // told below
   const beat = setInterval(() => events.offer(tally.progress()), PROGRESS_INTERVAL_MS);

@@ -68,10 +68,10 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
   ): Promise<Digest> => {
     const isHere = wanted !== undefined && store.sizeOf(wanted) === size;
     if (wanted) explainBudget(() => hold.add([{ digest: wanted, size }], isHere));
-    const digest = isHere
-      ? await prove(wanted, size, body)
+    const { digest, isNew } = isHere
+      ? { digest: await prove(wanted, size, body), isNew: false }
       : await intake.take({ digest: wanted, size, body });
-    if (!isHere) added.add(digest);
+    if (isNew) added.add(digest);
     hold.add([{ digest, size }], true);
     proven.add(digest, size);
     readBytes += size;

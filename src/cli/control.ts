@@ -2,25 +2,32 @@
 import { existsSync } from 'node:fs';
 import { type Control, connectControl, type DaemonControl } from '../admin/control-client.ts';
 import { controlPaths } from '../admin/control-path.ts';
+import { DaemonLostError } from '../admin/daemon-lost-error.ts';
 import type { Config } from '../config/schema.ts';
 import { openLocalControl } from '../local-control.ts';
+import { RefusedError } from '../refused-error.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
 import { explainDirectory } from './explain-directory.ts';
 import { ReportedError } from './reported-error.ts';
 
 /**
  * Runs `work` on the running daemon or, where none runs, on the data directory.
- * @throws ReportedError where neither can be had
+ * @param creates whether a data directory that is not there is made
+ * @throws ReportedError where neither can be had, or what is asked for is refused
  */
 export async function withControl<T>(
   config: Config,
   version: string,
   work: (control: Control) => Promise<T>,
+  { creates = false } = {},
 ): Promise<T> {
   const paths = controlPaths(config.storage.directory, config.control);
-  const control = (await connectControl(paths)) ?? (await openLocal(config, version, paths));
+  const control = (await connectControl(paths)) ?? (await openLocal(config, version, paths, creates));
   try {
     return await work(control);
+  } catch (error) {
+    const isExplained = error instanceof RefusedError || error instanceof DaemonLostError;
+    throw isExplained ? new ReportedError(error.message, error) : error;
   } finally {
     await control.close();
   }
@@ -45,9 +52,14 @@ export async function withDaemon<T>(
   }
 }
 
-async function openLocal(config: Config, version: string, paths: readonly string[]): Promise<Control> {
+async function openLocal(
+  config: Config,
+  version: string,
+  paths: readonly string[],
+  creates: boolean,
+): Promise<Control> {
   const { directory } = config.storage;
-  if (!existsSync(directory)) {
+  if (!creates && !existsSync(directory)) {
     throw new ReportedError(
       `${directory} is not there: no hubcap has run with it; name its data directory with --data DIR`,
     );

@@ -2,18 +2,28 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { ConfigError } from '../config/load.ts';
+import { exportBundle } from './export.ts';
 import { images } from './images.ts';
+import { importArchives } from './import.ts';
+import { InterruptedError } from './interruption.ts';
 import { misses } from './misses.ts';
 import { offline } from './offline.ts';
+import { pin } from './pin.ts';
+import { prewarm } from './prewarm.ts';
 import { reload } from './reload.ts';
+import { remove } from './remove.ts';
 import { ReportedError } from './reported-error.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
+import { unpin } from './unpin.ts';
 import { verify } from './verify.ts';
 
 const DONE = 0;
 const FAILED = 1;
 const USAGE = 2;
+
+/** Commands whose end says whether they did what they were asked for. */
+const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove']);
 
 /** The command line is not understood. */
 class UsageError extends Error {}
@@ -32,6 +42,12 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .command(status(version))
     .command(images(version))
     .command(verify(version))
+    .command(prewarm(version))
+    .command(pin(version))
+    .command(unpin(version))
+    .command(remove(version))
+    .command(exportBundle(version))
+    .command(importArchives(version))
     .command(offline())
     .command(reload())
     .command(misses(version))
@@ -48,8 +64,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
       throw message ? new UsageError(message) : error; // with a message it is yargs that refuses
     });
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Whoever read has seen enough: `hubcap images | head`. Of a verification nobody has seen the end then.
-    if (error.code === 'EPIPE') process.exit(args[0] === 'verify' ? FAILED : DONE);
+    // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
+    if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
     throw error;
   });
   try {
@@ -68,6 +84,10 @@ function report(error: unknown): number {
   if (error instanceof ConfigError) {
     process.stderr.write(`hubcap: ${error.message}\n`);
     return USAGE;
+  }
+  if (error instanceof InterruptedError) {
+    process.stderr.write(`hubcap: ${error.message}\n`);
+    return error.exitCode;
   }
   const isExplained = error instanceof ReportedError;
   const text = error instanceof Error ? (!isExplained && error.stack) || error.message : String(error);

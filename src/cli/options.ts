@@ -24,9 +24,30 @@ export function withCommonOptions<T>(parser: Argv<T>) {
     });
 }
 
+/**
+ * For `coerce` of an option that may be given again. yargs' own arrays take what follows too, and refuse `-`.
+ * @returns all values in order
+ */
+export function allValues(value: string | string[] | undefined): string[] | undefined {
+  return value === undefined ? undefined : [value].flat();
+}
+
+/** For `coerce` of an option that has one value. @throws Error for yargs where it was given again */
+export function oneValue(value: string | string[] | undefined): string | undefined {
+  if (Array.isArray(value)) throw new Error(`${value.join(' and ')}: say it once.`);
+  return value;
+}
+
 /** @throws ConfigError with every problem */
 export function configFrom(flags: Flags): Config {
   return configLoader(flags)();
+}
+
+/** @returns the variables of the environment, for files that have places for them */
+export function environment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 /**

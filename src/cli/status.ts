@@ -1,6 +1,7 @@
 /** `hubcap status`: what the daemon does now. */
 import type { Argv, CommandModule } from 'yargs';
 import type { AccountStatus, Status } from '../admin/status.ts';
+import type { ScheduleStatus } from '../airgap/commands.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
@@ -39,6 +40,7 @@ function describe({
   configuration,
   store,
   misses,
+  prewarm,
   fills,
   upstreams,
 }: Status): string {
@@ -50,6 +52,7 @@ function describe({
     ...(listen === undefined ? [] : [`listen    ${listen}`, `admin     ${admin}`]),
     ...describeConfiguration(configuration),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
+    ...describePins(store),
     ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
       const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
       const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
@@ -59,6 +62,7 @@ function describe({
         ...accounts.filter(isTelling).map((account) => `account   ${host}: ${said(account)}`),
       ];
     }),
+    ...prewarm.flatMap(describeSchedule),
     ...(misses > 0 ? [`misses    ${misses} noted: \`hubcap misses\` lists them`] : []),
     ...fills.map(({ digest, size, bytes, readers }) => {
       const of = size === undefined ? '' : ` of ${formatBytes(size)}`;
@@ -66,6 +70,23 @@ function describe({
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function describePins({ pins, pinnedBytes, maxBytes }: Status['store']): string[] {
+  if (pins === 0) return [];
+  const over = pinnedBytes > maxBytes ? ', MORE THAN THE STORE MAY HOLD' : '';
+  return [`pinned    ${pins} ${pins === 1 ? 'reference' : 'references'}, ${formatBytes(pinnedBytes)}${over}`];
+}
+
+function describeSchedule({ list, everyS, state, last, nextAt }: ScheduleStatus): string[] {
+  const next = state === 'waiting' ? (nextAt === undefined ? '' : `, next at ${nextAt}`) : `, ${state}`;
+  const schedule = `prewarm   ${list} every ${formatDuration(everyS * 1000)}${next}`;
+  if (!last) return [schedule];
+  const { images, fetchedBytes, endedAt, message } = last;
+  const failed = images.failed > 0 ? `, ${images.failed} FAILED` : '';
+  const figures = `${images.done} of ${images.total} images, ${formatBytes(fetchedBytes)} fetched${failed}`;
+  const why = message === undefined ? figures : `FAILED: ${message.replaceAll('\n', '\n          ')}`;
+  return [schedule, `          last at ${endedAt}: ${why}`];
 }
 
 function describeConfiguration(configuration: Status['configuration']): string[] {

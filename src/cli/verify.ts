@@ -1,12 +1,12 @@
 /** `hubcap verify`: whether what is in the store is what it should be. */
 import type { Argv, CommandModule } from 'yargs';
 import { parseImageName } from '../oci/image-name.ts';
-import { RefusedError } from '../refused-error.ts';
 import type { StoreFinding } from '../store/findings.ts';
 import type { VerifyEvent, VerifyReport } from '../store/verify.ts';
 import { formatBytes } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
+import { printable } from './printable.ts';
 import { openProgress, type Progress } from './progress.ts';
 import { ReportedError } from './reported-error.ts';
 
@@ -49,7 +49,7 @@ export function verify(version: string): CommandModule<object, Options> {
   };
 }
 
-/** Shows what happens. @returns the report. @throws ReportedError where it is refused */
+/** Shows what happens. @returns the report */
 async function follow(events: AsyncIterable<VerifyEvent>, isJson: boolean): Promise<VerifyReport> {
   const progress = isJson ? undefined : openProgress(process.stderr);
   let report: VerifyReport | undefined;
@@ -60,8 +60,6 @@ async function follow(events: AsyncIterable<VerifyEvent>, isJson: boolean): Prom
       else if (event.kind === 'progress') progress?.update(event);
       else if (event.kind === 'finding') showFinding(event, progress);
     }
-  } catch (error) {
-    throw error instanceof RefusedError ? new ReportedError(error.message, error) : error;
   } finally {
     progress?.end();
   }
@@ -75,14 +73,6 @@ function showFinding({ what, name, bytes, isSetAside }: StoreFinding, progress: 
   const size = what === 'missing' ? '' : ` (${formatBytes(bytes)})`;
   progress?.clear();
   process.stdout.write(`${what}  ${printable(name)}${size}${fate}\n`);
-}
-
-/** A file's name may hold what a terminal obeys. */
-function printable(name: string): string {
-  return name.replace(
-    /\p{Cc}/gu,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }
 
 function describe(report: VerifyReport): string {

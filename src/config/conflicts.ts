@@ -21,6 +21,7 @@ export function findConflicts(config: Config, nameOf: NameOf, faulty: ReadonlySe
       ...vainTls(upstream, nameOf),
       ...vainPatterns(upstream, nameOf),
     ]),
+    ...sharedLists(config, nameOf),
   ];
 }
 
@@ -97,6 +98,17 @@ function vainPatterns({ host, freshness, private: repositories }: UpstreamConfig
     const bare = found.startsWith(`${host}/`) ? found.slice(host.length + 1) : undefined;
     const meant = bare ?? (host === DEFAULT_UPSTREAM ? meantOnHub(found) : undefined);
     return meant === undefined ? [] : [{ path: nameOf(key), found, expected: meant }];
+  });
+}
+
+/** What is pinned is known by its list: two schedules of one list would unpin each other's. */
+function sharedLists({ prewarm }: Config, nameOf: NameOf): Problem[] {
+  const seen = new Set<string>();
+  return prewarm.flatMap(({ list }, at) => {
+    const isKnown = seen.has(list);
+    seen.add(list);
+    const expected = 'another list than those before it: one list has one schedule';
+    return isKnown ? [{ path: nameOf(['prewarm', at, 'list']), found: list, expected }] : [];
   });
 }
 

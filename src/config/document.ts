@@ -1,6 +1,7 @@
 /** Owns what one source (the file, the environment, the flags) may say: every key, and the reader of its value. */
 import type { z } from 'zod';
 import { expandPath, type Surroundings } from './paths.ts';
+import { schedulesSchema } from './schedule-document.ts';
 import { logFormats, logLevels } from './schema.ts';
 import { leaf, mapRead, optional, section } from './sections.ts';
 import { upstreamsSchema } from './upstream-document.ts';
@@ -31,6 +32,7 @@ export function documentSchema(base: string, around: Surroundings) {
       }),
     ),
     upstreams: optional(upstreamsSchema(expand, around)),
+    prewarm: optional(schedulesSchema(expand)),
     offline: optional(leaf(values.readSwitch)),
     http: optional(
       section({

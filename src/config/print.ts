@@ -2,7 +2,14 @@
 import { stringify } from 'yaml';
 import { formatDuration, formatExactBytes } from '../units.ts';
 import { formatAddress } from './address.ts';
-import type { Config, CredentialConfig, EndpointConfig, Share, UpstreamConfig } from './schema.ts';
+import type {
+  Config,
+  CredentialConfig,
+  EndpointConfig,
+  ScheduleConfig,
+  Share,
+  UpstreamConfig,
+} from './schema.ts';
 
 const HIDDEN = '***';
 
@@ -11,7 +18,7 @@ const HIDDEN = '***';
  * certificates and keys the files are shown.
  */
 export function printConfig(config: Config): string {
-  const { listen, admin, control, storage, upstreams, offline, http, log, proxy } = config;
+  const { listen, admin, control, storage, upstreams, prewarm, offline, http, log, proxy } = config;
   return stringify(
     {
       listen: formatAddress(listen),
@@ -24,6 +31,7 @@ export function printConfig(config: Config): string {
         scrub: formatExactBytes(storage.scrubBytesPerS),
       },
       upstreams: Object.fromEntries([...upstreams].map(([host, upstream]) => [host, showUpstream(upstream)])),
+      prewarm: prewarm.map(showSchedule),
       offline,
       http: {
         headerTimeout: formatDuration(http.headerTimeoutMs),
@@ -83,6 +91,11 @@ function showUpstream(upstream: UpstreamConfig): Record<string, unknown> {
     },
     retries: upstream.retries,
   };
+}
+
+function showSchedule(schedule: ScheduleConfig): Record<string, unknown> {
+  const { list, everyMs, platforms, isPinning: pin, withReferrers: referrers } = schedule;
+  return { list, every: formatDuration(everyMs), platforms, pin, referrers };
 }
 
 function showEndpoint({ url, realms, credentials, tls }: EndpointConfig): Record<string, unknown> {

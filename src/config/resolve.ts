@@ -1,12 +1,22 @@
 /** Owns precedence: documents, nearest first, then presets and defaults, make one configuration. Pure. */
+import { hostPlatform, platformText } from '../oci/platform.ts';
 import type { Document } from './document.ts';
 import { defaultDataDirectory, type Surroundings } from './paths.ts';
 import { DEFAULT_UPSTREAM, presets, upstreamDefaults } from './presets.ts';
-import type { Config, EndpointConfig, ProxyConfig, UpstreamConfig, UpstreamTimeouts } from './schema.ts';
+import type { ScheduleDocument } from './schedule-document.ts';
+import type {
+  Config,
+  EndpointConfig,
+  ProxyConfig,
+  ScheduleConfig,
+  UpstreamConfig,
+  UpstreamTimeouts,
+} from './schema.ts';
 import type { MirrorDocument, UpstreamDocument } from './upstream-document.ts';
 
 const MIB = 1024 ** 2;
 const SECOND = 1_000;
+const HOUR = 3600 * SECOND;
 
 /** The configuration that the documents make; the first that says something about a key decides. */
 export function resolveConfig(documents: readonly Document[], around: Surroundings, isTty: boolean): Config {
@@ -24,6 +34,7 @@ export function resolveConfig(documents: readonly Document[], around: Surroundin
     },
     upstreams: resolveUpstreams(documents),
     defaultUpstream: DEFAULT_UPSTREAM,
+    prewarm: first(({ prewarm }) => prewarm)?.map(resolveSchedule) ?? [],
     offline: first(({ offline }) => offline) ?? false,
     http: {
       headerTimeoutMs: first(({ http }) => http?.headerTimeout) ?? 10 * SECOND,
@@ -107,6 +118,16 @@ function resolveTimeouts(written: readonly UpstreamDocument[]): UpstreamTimeouts
     stallMs: firstOf(timeouts, ({ stall }) => stall) ?? defaults.stallMs,
     confirmMs: firstOf(timeouts, ({ confirm }) => confirm) ?? defaults.confirmMs,
     probeMs: firstOf(timeouts, ({ probe }) => probe) ?? defaults.probeMs,
+  };
+}
+
+function resolveSchedule({ list, every, platforms, pin, referrers }: ScheduleDocument): ScheduleConfig {
+  return {
+    list,
+    everyMs: every ?? 6 * HOUR,
+    platforms: platforms ?? [platformText(hostPlatform(process.arch))],
+    isPinning: pin ?? false,
+    withReferrers: referrers ?? false,
   };
 }
 

@@ -119,6 +119,19 @@ export interface StorageConfig {
   scrubBytesPerS: number;
 }
 
+/** A list of images that is fetched again and again. */
+export interface ScheduleConfig {
+  /** Absolute. The file need not be there yet. */
+  list: string;
+  everyMs: number;
+  /** For images of which the list does not say it. */
+  platforms: 'all' | string[];
+  /** Whether what it names is kept from eviction for as long as it names it. */
+  isPinning: boolean;
+  /** Whether signatures, SBOMs and the like come too. */
+  withReferrers: boolean;
+}
+
 export type LogLevel = (typeof logLevels)[number];
 export type LogFormat = (typeof logFormats)[number];
 
@@ -147,6 +160,7 @@ export interface Config {
   /** By host; the default upstream is always there. */
   upstreams: ReadonlyMap<string, UpstreamConfig>;
   defaultUpstream: string;
+  prewarm: ScheduleConfig[];
   offline: boolean;
   http: HttpConfig;
   log: LogConfig;

@@ -15,6 +15,7 @@ export class Expected {
 /** Takes a written value, returns what it means or what was expected. */
 export type Reader<T> = (value: unknown) => T | Expected;
 
+const MIN_INTERVAL_MS = 60_000;
 const MAX_PROBE_MS = 60_000;
 /** The longest wait that a timer takes (2^31 - 1 ms) is under 25 days; a time-out of more than a day is a mistake. */
 const MAX_TIMEOUT_MS = 86_400_000;
@@ -89,13 +90,19 @@ export const readPatience: Reader<number> = readDuration(0, MAX_TIMEOUT_MS);
 /** How long who failed is left alone; it doubles up to what is the most here. */
 export const readProbe: Reader<number> = readDuration(1, MAX_PROBE_MS);
 
+/** How often something is done by itself. */
+export const readInterval: Reader<number> = readDuration(MIN_INTERVAL_MS, MAX_TTL_MS);
+
 function readDuration(minMs: number, maxMs: number): Reader<number> {
   return (value) => {
     const isBare = typeof value === 'number' || (typeof value === 'string' && /^\d+(\.\d+)?$/.test(value));
     if (isBare) return new Expected(`a duration with a unit: ${value}s? ${value}ms? ${value}m?`);
     const durationMs = typeof value === 'string' ? parseDuration(value) : undefined;
     if (durationMs === undefined) return new Expected('a duration such as 30s, 500ms or 1m30s');
-    if (durationMs < minMs) return new Expected('a duration longer than 0s');
+    if (durationMs < minMs)
+      return new Expected(
+        minMs === 1 ? 'a duration longer than 0s' : `a duration of at least ${formatDuration(minMs)}`,
+      );
     return durationMs <= maxMs ? durationMs : new Expected(`a duration of at most ${formatDuration(maxMs)}`);
   };
 }

@@ -122,26 +122,24 @@ export class Manifests {
   }
 
   async #obtainTag(place: Place, tag: Tag): Promise<ObtainedManifest> {
-    const { known, outcome, manifest, doubt, upstreamStatus } = await this.#tags.follow(place, tag);
-    const digest = manifest?.digest ?? known.digest;
-    const obtained = await this.#obtained(place, digest, { doubt, upstreamStatus }).catch(async (error) => {
+    const resolution = await this.#tags.follow(place, tag);
+    const digest = resolution.manifest?.digest ?? resolution.known.digest;
+    const obtained = await this.#obtained(place, digest, resolution).catch(async (error) => {
       if (!isNoSuchManifest(error)) throw error;
       // HEAD has named a digest that upstream does not have: a false header. The tag's own bytes decide.
       const fetched = await this.#tags.fetch(place, tag, 'nobody');
-      return { ...(await this.#obtained(place, fetched.manifest.digest, fetched)), outcome: fetched.outcome };
+      return await this.#obtained(place, fetched.manifest.digest, fetched);
     });
     this.#known.stored(place, obtained.manifest.digest, tag);
-    return manifest && obtained.outcome === 'hit' ? { ...obtained, outcome } : obtained;
+    return obtained;
   }
 
-  async #obtained(
-    place: Place,
-    digest: Digest,
-    { doubt, upstreamStatus }: Pick<ObtainedManifest, 'doubt' | 'upstreamStatus'>,
-  ): Promise<ObtainedManifest> {
-    const { manifest, outcome } = await this.#byDigest.obtain(place, digest);
+  async #obtained(place: Place, digest: Digest, tag: Partial<Resolution>): Promise<ObtainedManifest> {
+    const { manifest, outcome: found } = await this.#byDigest.obtain(place, digest);
     const isStored = await this.#cache.isStored(digest);
-    return { manifest, outcome, isStored, doubt, upstreamStatus };
+    // What was fetched with the tag is here by the time its digest is asked for.
+    const outcome = found === 'hit' && tag.manifest && tag.outcome ? tag.outcome : found;
+    return { manifest, outcome, isStored, doubt: tag.doubt, upstreamStatus: tag.upstreamStatus };
   }
 
   /** Resolves when what goes on behind the answers has ended. */

@@ -34,6 +34,17 @@ export function parsePlatform(text: string): Platform | undefined {
   return { os, architecture, ...(chosen !== undefined && { variant: chosen }) };
 }
 
+/** Node's names for architectures, where they are not those of images. */
+const NODE_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' };
+
+/**
+ * The platform of the images that a machine runs: containers are Linux's, whatever the system around them.
+ * @param architecture as Node names it: `process.arch`
+ */
+export function hostPlatform(architecture: string): Platform {
+  return { os: 'linux', architecture: NODE_ARCHITECTURES[architecture] ?? architecture };
+}
+
 /** @returns `linux/arm64/v8` */
 export function platformText({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter(Boolean).join('/');

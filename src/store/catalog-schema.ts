@@ -18,15 +18,17 @@ export class CatalogTooNewError extends Error {
  * Opens the catalog; a damaged one is renamed out of the way and an empty one takes its place (the store then
  * finds its files again).
  * @param file path of the SQLite file, or `:memory:`
+ * @param begins called before a catalog with nothing in it gets its tables
  * @returns the connection, and where a damaged catalog was put if it was
  * @throws CatalogTooNewError; whatever the file system says when the file can't be created
  */
 export function openCatalogFile(
   file: string,
   migrations: readonly Migration[] = MIGRATIONS,
+  begins: () => void = () => undefined,
 ): { database: DatabaseSync; setAside: string | undefined } {
   try {
-    return { database: openAndMigrate(file, migrations), setAside: undefined };
+    return { database: openAndMigrate(file, migrations, begins), setAside: undefined };
   } catch (error) {
     if (!(isDamage(error) || isDirectory(file)) || !existsSync(file)) throw error;
     const setAside = `${file}.damaged-${Date.now()}`;
@@ -34,7 +36,7 @@ export function openCatalogFile(
       if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
     }
     forgetOlder(file);
-    return { database: openAndMigrate(file, migrations), setAside };
+    return { database: openAndMigrate(file, migrations, begins), setAside };
   }
 }
 
@@ -53,7 +55,7 @@ function forgetOlder(file: string): void {
   }
 }
 
-function openAndMigrate(file: string, migrations: readonly Migration[]): DatabaseSync {
+function openAndMigrate(file: string, migrations: readonly Migration[], begins: () => void): DatabaseSync {
   const database = new DatabaseSync(file);
   try {
     const version = versionOf(database);
@@ -61,6 +63,7 @@ function openAndMigrate(file: string, migrations: readonly Migration[]): Databas
     // NORMAL in WAL: a commit survives the process (kill -9); what power loss takes is found again from the files.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000');
     const isDoubtful = version > 0 && takeCleanMark(database) === 'missing';
+    if (version === 0) begins();
     migrate(database, migrations);
     if (isDoubtful) refuseDamage(database, migrations);
     return database;

@@ -160,14 +160,15 @@ export class Catalog {
 
   /**
    * Notes images that were carried here, all or none: what their repositories hold and what their tags are.
-   * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known
+   * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known;
+   *   undefined leaves that unknown
    * @param alongside what else is written in the same transaction
    * @throws StorageError
    */
   adopt(
     images: readonly AdoptedImage[],
     nowMs: number,
-    carriedAtMs: number,
+    carriedAtMs: number | undefined,
     alongside: () => void = () => undefined,
   ): void {
     this.#durably(() => {
@@ -175,7 +176,7 @@ export class Catalog {
         const id = this.#makeId(repository);
         for (const content of contents) this.#statements.upsertHolding.run(id, content, nowMs);
         if (tag !== undefined) this.#statements.upsertTag.run(id, tag, digest, mediaType, size, nowMs);
-        this.#statements.insertPublicAt.run(carriedAtMs, id);
+        this.#statements.insertPublicAt.run(carriedAtMs ?? null, id);
         this.#withSubjects.delete(id);
       }
       alongside();

@@ -11,9 +11,11 @@ import { Fills } from './fills.ts';
 import { Intake } from './intake.ts';
 import { Layout } from './layout.ts';
 import { lockDirectory } from './lock.ts';
+import { MIGRATIONS } from './migrations.ts';
 import { Misses } from './misses.ts';
 import type { Partial } from './partials.ts';
 import { Pins } from './pins.ts';
+import { forgetLost, markLost, PinsCopy, restoreLost, type SavedPin } from './pins-copy.ts';
 import { Possession } from './possession.ts';
 import { type ReconcileReport, reconcile } from './reconcile.ts';
 import { type ScrubOptions, scrub } from './scrub.ts';
@@ -47,6 +49,14 @@ export interface DataDirectory {
   partials: Partial[];
   /** where a damaged catalog was put, if it was */
   setAside: string | undefined;
+  /** pins that a lost catalog had: their content is kept, their names are to be given again */
+  unnamedPins: SavedPin[];
+  /** how many of them could not be read */
+  damagedPins: number;
+  /** They have their names again: the next start does not ask for it. @throws what the file system says */
+  named(): void;
+  /** Writes a copy of the pins where they have changed. @throws StorageError */
+  copyPins(): Promise<void>;
   /** what is wrong when somebody has removed or replaced the directory; undefined while it is ours */
   lost(): Promise<string | undefined>;
   /** Writes what is kept in memory, in steps that hold nobody up. */
@@ -70,7 +80,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   await layout.create();
   const unlock = withBallast(layout.ballast, () => lockDirectory(layout.directory, layout.lock));
   try {
-    const { database, setAside } = withBallast(layout.ballast, () => openCatalogFile(layout.catalog));
+    const { database, setAside } = withBallast(layout.ballast, () =>
+      openCatalogFile(layout.catalog, MIGRATIONS, () => markLost(layout.pins)),
+    );
     keepBallast(layout.ballast);
     const index = new ContentIndex(database);
     const possession = new Possession(layout);
@@ -84,12 +96,18 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     );
     const misses = new Misses({ database, catalog });
     const pins = new Pins({ database, index, maxBytes: () => store.ledger.maxBytes, now });
+    const lost = restoreLost(layout.pins, pins, catalog);
+    const copy = new PinsCopy(layout.pins, pins, catalog);
     return {
       layout,
       index,
       catalog,
       misses,
       pins,
+      unnamedPins: lost.pins,
+      damagedPins: lost.damaged,
+      named: () => forgetLost(layout.pins),
+      copyPins: () => copy.write(),
       intake: new Intake(store, layout),
       store,
       fills: new Fills({ store, layout, observer, now }),
@@ -113,8 +131,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
           misses.flush();
           markClean(database);
           putBack(database, layout.catalog);
+          copy.writeAtOnce();
         } catch (error) {
-          observer.storageFailed(new StorageError('writing last uses and misses', error));
+          observer.storageFailed(new StorageError('writing last uses, misses and pins', error));
         }
         database.close();
         keepBallast(layout.ballast);

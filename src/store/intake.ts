@@ -17,6 +17,13 @@ export interface IntakeContent {
   body: AsyncIterable<Buffer>;
 }
 
+export interface TakenContent {
+  /** what it is */
+  digest: Digest;
+  /** whether it was not in the store before */
+  isNew: boolean;
+}
+
 /**
  * A file is in `fills/` under a name that is no digest's until it is proven: the next start removes what a killed
  * process left there.
@@ -32,18 +39,18 @@ export class Intake {
   }
 
   /**
-   * @returns what the content is
    * @throws DigestMismatchError where it is not what it should be; NoRoomError; StorageError; what `body` throws
    */
-  async take({ digest, size, body }: IntakeContent): Promise<Digest> {
+  async take({ digest, size, body }: IntakeContent): Promise<TakenContent> {
     const reservation = await this.#store.ledger.reserve(size);
     if (!reservation) throw new NoRoomError();
     const path = join(this.#layout.fills, `intake-${process.pid}-${this.#sequence++}`);
     try {
       const found = await this.#write(path, digest, body, size, (bytes) => reservation.wrote(bytes));
-      if (this.#store.sizeOf(found) === size) await this.#discard(path);
-      else await this.#store.adopt(found, path, size, () => reservation.release());
-      return found;
+      const isNew = this.#store.sizeOf(found) !== size;
+      if (isNew) await this.#store.adopt(found, path, size, () => reservation.release());
+      else await this.#discard(path);
+      return { digest: found, isNew };
     } catch (error) {
       await this.#discard(path);
       throw error;

@@ -24,6 +24,8 @@ export class Layout {
   /** damaged and unknown files */
   readonly aside: string;
   readonly catalog: string;
+  /** a copy of the pins, as text */
+  readonly pins: string;
   readonly lock: string;
   readonly ballast: string;
   readonly socket: string;
@@ -35,6 +37,7 @@ export class Layout {
     this.fills = join(this.root, 'fills');
     this.aside = join(this.root, 'aside');
     this.catalog = join(this.root, 'catalog.db');
+    this.pins = join(this.root, 'pins.jsonl');
     this.lock = join(this.root, 'lock');
     this.ballast = join(this.root, 'ballast');
     this.socket = join(directory, 'control.sock');

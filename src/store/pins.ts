@@ -66,6 +66,7 @@ export class Pins {
   /** of all that belongs to pins, stored or not */
   #bytes = 0;
   #holds = 0;
+  #changes = 0;
 
   constructor(options: PinsOptions) {
     this.#options = options;
@@ -84,6 +85,11 @@ export class Pins {
   /** what all that is pinned takes on disk once it is all here, each content once */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** how often pins were set or ended since the start */
+  get changes(): number {
+    return this.#changes;
   }
 
   /**
@@ -125,6 +131,7 @@ export class Pins {
       this.#statements.upsertPin.run(...key, text, hasReferrers ? 1 : 0, root, at);
       const id = Number(this.#statements.selectPin.get(...key)?.id);
       this.#take(id, root, contents);
+      this.#changes += 1;
       const old = this.#statements.listOtherRoots.all(id, root).map(({ digest }) => String(digest) as Digest);
       if (old.length > 0) this.#letGo(old, () => this.#statements.deleteOtherRoots.run(id, root));
     });
@@ -132,15 +139,37 @@ export class Pins {
 
   /** Ends a pin. @returns whether there was one. @throws StorageError */
   delete(repository: RepositoryName, reference: string, origin: string): boolean {
-    const row = this.#statements.selectPin.get(repository.upstream, repository.name, reference, origin);
-    if (!row) return false;
-    const id = Number(row.id);
+    const pin = this.#find(repository, reference, origin);
+    if (pin) this.deleteAll([pin]);
+    return pin !== undefined;
+  }
+
+  /** Ends pins, all or none of them. @throws StorageError */
+  deleteAll(pins: readonly Pin[]): void {
     this.#change(() => {
-      const digests = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
-      this.#letGo(digests, () => this.#statements.deletePinned.run(id));
-      this.#statements.deletePin.run(id);
+      for (const { repository, reference, origin } of pins) {
+        const row = this.#statements.selectPin.get(repository.upstream, repository.name, reference, origin);
+        if (!row) continue; // by somebody else meanwhile
+        const id = Number(row.id);
+        const digests = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
+        this.#letGo(digests, () => this.#statements.deletePinned.run(id));
+        this.#statements.deletePin.run(id);
+        this.#changes += 1;
+      }
     });
-    return true;
+  }
+
+  /** Has pins that were acknowledged and are not known any more, whether or not there is room. @throws StorageError */
+  restore(pins: readonly (Pin & { contents: readonly StoredContent[] })[]): void {
+    this.#change(() => {
+      for (const { repository, reference, origin, platforms, withReferrers, digest, ...pin } of pins) {
+        const key = [repository.upstream, repository.name, reference, origin] as const;
+        const text = platforms === 'all' ? platforms : platforms.join(',');
+        this.#statements.upsertPin.run(...key, text, withReferrers ? 1 : 0, digest, pin.pinnedAtMs);
+        this.#take(Number(this.#statements.selectPin.get(...key)?.id), digest, pin.contents);
+        this.#changes += 1;
+      }
+    });
   }
 
   /** @returns the pins of a reference, of whatever origin */

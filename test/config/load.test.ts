@@ -21,6 +21,7 @@ t.test('defaults', async (t) => {
       scrubBytesPerS: 0,
     },
     defaultUpstream: 'docker.io',
+    prewarm: [],
     offline: false,
     http: {
       headerTimeoutMs: 10_000,

@@ -13,6 +13,9 @@ admin: :5001
 control: /run/hubcap.sock
 storage: { directory: /data, maxSize: 29%, minFree: 123456789 }
 offline: true
+prewarm:
+  - { list: images.txt, every: 1h30m, platforms: [linux/amd64, arm64], pin: true, referrers: true }
+  - { list: /etc/other.yaml, platforms: all }
 http: { drain: 0s, idleTimeout: 1h30m, maxConnections: 7 }
 log: { level: debug, format: text }
 proxy: { http: "proxy:3128", no: "a,b" }

@@ -27,6 +27,7 @@ export interface MirrorSettings {
   minFreeBytes?: number;
   scrubBytesPerS?: number;
   offline?: boolean;
+  prewarm?: Config['prewarm'];
   http?: Partial<Config['http']>;
   proxy?: Config['proxy'];
   /** ms since the epoch, where the test moves the clock */
@@ -101,6 +102,7 @@ export function makeConfig(directory: string, settings: MirrorSettings): Config 
     },
     upstreams: new Map(entries),
     defaultUpstream: entries[0]?.[0] ?? '',
+    prewarm: settings.prewarm ?? [],
     offline: settings.offline ?? false,
     http: { ...HTTP, ...settings.http },
     log: { level: 'trace', format: 'json' },

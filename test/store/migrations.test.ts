@@ -16,10 +16,10 @@ function namesIn(database: DatabaseSync): unknown[] {
     .map((row) => ({ ...row }));
 }
 
-t.test('the current version is 2', async (t) => {
+t.test('the current version is 3', async (t) => {
   const database = new DatabaseSync(':memory:');
   migrate(database, MIGRATIONS);
-  t.equal(versionOf(database), 2);
+  t.equal(versionOf(database), 3);
   database.close();
 });
 

@@ -19,6 +19,8 @@ export interface HubcapOptions {
   tagTtl?: string;
   /** Further upstreams, or settings of the one, as the configuration writes them. */
   upstreams?: Record<string, object>;
+  /** Whether it asks no upstream at all. */
+  offline?: boolean;
 }
 
 export interface Hubcap {
@@ -32,7 +34,8 @@ export interface Hubcap {
 }
 
 /** `HUBCAP_MAIN=dist/main.js` tests what is published. */
-const main = process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+export const main =
+  process.env.HUBCAP_MAIN ?? fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
 /** Starts hubcap on free ports and waits until it says that it serves. A test that fails shows its log. */
 export async function startHubcap(t: Test, options: HubcapOptions): Promise<Hubcap> {
@@ -63,7 +66,7 @@ export async function startHubcap(t: Test, options: HubcapOptions): Promise<Hubc
 }
 
 function configure(
-  { upstreamUrl, upstreamHost, tagTtl, upstreams }: HubcapOptions,
+  { upstreamUrl, upstreamHost, tagTtl, upstreams, offline = false }: HubcapOptions,
   directory: string,
 ): object {
   const upstream = { url: upstreamUrl, realms: ['127.0.0.1'], ...(tagTtl === undefined ? {} : { tagTtl }) };
@@ -77,6 +80,7 @@ function configure(
       [upstreamHost ?? 'docker.io']: upstream,
       ...upstreams,
     },
+    offline,
     log: { level: 'info', format: 'json' },
   };
 }

@@ -14,10 +14,13 @@ const searchPath = [
   '/sbin',
 ].filter((directory) => directory !== '');
 
+const { NODE_COMPILE_CACHE } = process.env;
+
 /** What a child process gets to see of our environment: nothing that could carry a setting or a login. */
 export const cleanEnvironment: Readonly<Record<string, string>> = {
   PATH: searchPath.join(delimiter),
   LANG: 'C.UTF-8',
+  ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
 };
 
 /** The path of an executable, or undefined. */

@@ -35,11 +35,18 @@ export interface Stack {
   cost(action: () => Promise<unknown>): Promise<Cost>;
 }
 
+export interface StackOptions extends Omit<HubcapOptions, 'upstreamUrl'> {
+  /** Another name by which clients mean the same registry. */
+  alsoAs?: string;
+}
+
 /** Starts all three, empty. */
-export async function startStack(t: Test, options: Omit<HubcapOptions, 'upstreamUrl'> = {}): Promise<Stack> {
+export async function startStack(t: Test, { alsoAs, ...options }: StackOptions = {}): Promise<Stack> {
   const tokens = await startTokenServer(t);
   const upstream = await startRegistry(t, tokens);
-  const hubcap = await startHubcap(t, { upstreamUrl: upstream.url, ...options });
+  const also = alsoAs === undefined ? {} : { [alsoAs]: { url: upstream.url, realms: ['127.0.0.1'] } };
+  const upstreams = { ...options.upstreams, ...also };
+  const hubcap = await startHubcap(t, { upstreamUrl: upstream.url, ...options, upstreams });
   const pushed = new Set<string>();
   return {
     tokens,

@@ -1,0 +1,201 @@
+/** Owns the schedules: which list is due when, one run after the other, and how each is doing. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Pin } from '../store/pins.ts';
+import type { ScheduleStatus } from './commands.ts';
+import type { AirgapParts } from './parts.ts';
+import { BY_HAND } from './pinning.ts';
+import { endPins, type RunFigures, type RunObserver, runSchedule, type Schedule } from './scheduled-run.ts';
+
+/** What is told of schedules. */
+export interface ScheduleObserver extends RunObserver {
+  /** a run is over; not told of one that was ended in the middle */
+  ended(list: string, run: EndedRun): void;
+  /** a list is due, and hubcap is offline; told once until it is online again */
+  postponed(list: string): void;
+  /** pins of a list that no schedule pins any more */
+  letGo(list: string, pins: number): void;
+}
+
+export interface EndedRun extends RunFigures {
+  result: 'done' | 'failed';
+  durationMs: number;
+  /** why the list as a whole could not be fetched */
+  error: unknown;
+}
+
+export interface SchedulesOptions {
+  parts: AirgapParts;
+  /** calls `giveUp` whenever hubcap goes offline, until the returned function is called */
+  whenOffline: (giveUp: () => void) => () => void;
+  observer: ScheduleObserver;
+}
+
+interface Entry {
+  schedule: Schedule;
+  dueAtMs: number;
+  last: ScheduleStatus['last'];
+  lastSuccessMs: number | undefined;
+  /** that it is due while hubcap is offline was told */
+  isPostponed: boolean;
+}
+
+/** What was started has other things to do first. */
+const FIRST_DELAY_MS = 2_000;
+/** Lists with the same interval drift apart, so that they do not all come at once. */
+const JITTER = 0.05;
+const MAX_JITTER_MS = 60_000;
+/** For what found no room, and a run has just made some; for what the disk refused. */
+const AGAIN_MS = 60_000;
+
+/**
+ * Nothing runs by itself: `runDue` is to be called every second or so. One list is fetched at a time, the one first
+ * that has been due for longest, so that none overlaps itself or waits for ever.
+ */
+export class Schedules {
+  readonly #options: SchedulesOptions;
+  #entries: Entry[] = [];
+  #running: { entry: Entry; stop: AbortController } | undefined;
+  #work: Promise<void> | undefined;
+  /** when pins are let go that no schedule has; undefined where there are none */
+  #tidyAtMs: number | undefined;
+
+  constructor(options: SchedulesOptions, schedules: readonly Schedule[]) {
+    this.#options = options;
+    this.configure(schedules);
+  }
+
+  /** Has these schedules from now on. A run of one that is gone or another ends; what is the same goes on. */
+  configure(schedules: readonly Schedule[]): void {
+    const nowMs = this.#options.parts.now();
+    const before = new Map(this.#entries.map((entry) => [entry.schedule.list, entry]));
+    this.#entries = schedules.map((schedule) => {
+      const known = before.get(schedule.list);
+      if (known && isDeepStrictEqual(known.schedule, schedule)) return known;
+      const { last, lastSuccessMs } = known ?? { last: undefined, lastSuccessMs: undefined };
+      return { schedule, dueAtMs: nowMs + FIRST_DELAY_MS, last, lastSuccessMs, isPostponed: false };
+    });
+    if (this.#running && !this.#entries.includes(this.#running.entry)) this.#running.stop.abort();
+    this.#tidyAtMs = nowMs;
+  }
+
+  /**
+   * Runs what is due. Where that goes on already, nothing more is begun.
+   * @param signal ends it
+   * @throws StorageError where pins cannot be let go; they are a while later
+   */
+  runDue(signal: AbortSignal): Promise<void> {
+    this.#work ??= this.#runDue(signal).finally(() => {
+      this.#work = undefined;
+    });
+    return this.#work;
+  }
+
+  /** Resolves when nothing runs. */
+  async settled(): Promise<void> {
+    await this.#work?.catch(() => undefined); // told to who called runDue
+  }
+
+  /** in the order of the configuration */
+  list(): ScheduleStatus[] {
+    const isOffline = this.#options.parts.isOffline();
+    return this.#entries.map((entry) => {
+      const { schedule, dueAtMs, last } = entry;
+      const state = this.#running?.entry === entry ? 'running' : isOffline ? 'offline' : 'waiting';
+      return {
+        list: schedule.list,
+        everyS: schedule.everyMs / 1000,
+        isPinning: schedule.isPinning,
+        state,
+        last,
+        nextAt: state === 'waiting' ? new Date(dueAtMs).toISOString() : undefined,
+      };
+    });
+  }
+
+  /** When all that a list names was last fetched, ms since the epoch; of lists of which it was since the start. */
+  *successes(): Generator<{ list: string; atMs: number }> {
+    for (const { schedule, lastSuccessMs } of this.#entries)
+      if (lastSuccessMs !== undefined) yield { list: schedule.list, atMs: lastSuccessMs };
+  }
+
+  async #runDue(signal: AbortSignal): Promise<void> {
+    const { parts } = this.#options;
+    for (;;) {
+      if (signal.aborted) return;
+      if (this.#tidyAtMs !== undefined && parts.now() >= this.#tidyAtMs) await this.#tidy();
+      const entry = this.#next();
+      if (!entry) return;
+      await this.#run(entry, signal);
+    }
+  }
+
+  #next(): Entry | undefined {
+    const { parts, observer } = this.#options;
+    const nowMs = parts.now();
+    const due = this.#entries.filter(({ dueAtMs }) => dueAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
+    if (!parts.isOffline()) return due[0];
+    for (const entry of due) {
+      if (!entry.isPostponed) observer.postponed(entry.schedule.list);
+      entry.isPostponed = true;
+    }
+    return undefined;
+  }
+
+  /** A run that was ended in the middle leaves its list due. */
+  async #run(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { parts, whenOffline, observer } = this.#options;
+    const stop = new AbortController();
+    const hasEnded = whenOffline(() => stop.abort());
+    const isInForce = (): boolean => this.#entries.includes(entry);
+    const startedAtMs = parts.now();
+    const ends = AbortSignal.any([signal, stop.signal]);
+    this.#running = { entry, stop };
+    entry.isPostponed = false;
+    try {
+      const figures = await runSchedule(entry.schedule, { parts, observer, isInForce }, ends);
+      if (figures) this.#note(entry, startedAtMs, figures, undefined);
+    } catch (error) {
+      if (!ends.aborted) this.#note(entry, startedAtMs, NOTHING, error);
+    } finally {
+      hasEnded();
+      this.#running = undefined;
+    }
+  }
+
+  #note(entry: Entry, startedAtMs: number, figures: RunFigures, error: unknown): void {
+    const { parts, observer } = this.#options;
+    const { list, everyMs } = entry.schedule;
+    const nowMs = parts.now();
+    const { images, fetchedBytes, letGo } = figures;
+    const result = error === undefined && images.failed === 0 ? 'done' : 'failed';
+    entry.last = {
+      startedAt: new Date(startedAtMs).toISOString(),
+      endedAt: new Date(nowMs).toISOString(),
+      result,
+      images,
+      fetchedBytes,
+      message: error === undefined ? undefined : error instanceof Error ? error.message : String(error),
+    };
+    if (result === 'done') entry.lastSuccessMs = nowMs;
+    const jitterMs = Math.random() * Math.min(everyMs * JITTER, MAX_JITTER_MS);
+    const hasMadeRoom = letGo > 0 && result === 'failed';
+    entry.dueAtMs = hasMadeRoom ? nowMs + AGAIN_MS : startedAtMs + everyMs + jitterMs;
+    observer.ended(list, { ...figures, result, durationMs: nowMs - startedAtMs, error });
+  }
+
+  /** Lets go of what lists have pinned that are not in the configuration any more, or do not pin any more. */
+  async #tidy(): Promise<void> {
+    const { parts, observer } = this.#options;
+    const againAtMs = parts.now() + AGAIN_MS;
+    this.#tidyAtMs = againAtMs;
+    const pinning = new Set(
+      this.#entries.filter(({ schedule }) => schedule.isPinning).map(({ schedule }) => schedule.list),
+    );
+    const orphans = parts.pins.list().filter(({ origin }) => origin !== BY_HAND && !pinning.has(origin));
+    for (const [list, pins] of Map.groupBy(orphans, ({ origin }: Pin) => origin))
+      observer.letGo(list, await endPins(pins, parts));
+    if (this.#tidyAtMs === againAtMs) this.#tidyAtMs = undefined; // else there is another configuration by now
+  }
+}
+
+const NOTHING: RunFigures = { images: { done: 0, failed: 0, total: 0 }, fetchedBytes: 0, pulls: 0, letGo: 0 };
