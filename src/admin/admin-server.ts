@@ -2,19 +2,30 @@
 import { createServer, type Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { AirgapServices } from '../airgap/airgap.ts';
-import type {
-  ExportRequest,
-  ImportRequest,
-  PinRequest,
-  PrewarmRequest,
-  RemoveRequest,
-} from '../airgap/commands.ts';
+import type { ImportRequest } from '../airgap/commands.ts';
+import {
+  readExportRequest,
+  readImportRequest,
+  readPinRequest,
+  readPrewarmRequest,
+  readReferences,
+  readRemoveRequest,
+} from '../airgap/requests.ts';
 import type { Logger } from '../log.ts';
 import { RefusedError } from '../refused-error.ts';
 import type { Misses } from '../store/misses.ts';
 import type { VerifyEvent } from '../store/verify.ts';
 import type { OfflineSwitch } from '../upstream/offline-switch.ts';
-import { type AdminRoutes, answerByRoute, headed, json, lines, readJson, text } from './answers.ts';
+import {
+  type AdminRoutes,
+  answerByRoute,
+  headed,
+  json,
+  lines,
+  parseJson,
+  readJson,
+  text,
+} from './answers.ts';
 import { listMisses } from './misses.ts';
 import {
   type ImageStatus,
@@ -101,42 +112,39 @@ const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
   },
   '/v1/prewarm': {
     method: 'POST',
-    answer: async ({ airgap }, _, body) => lines(airgap.prewarm(await readJson<PrewarmRequest>(body))),
+    answer: async ({ airgap }, _, body) => lines(airgap.prewarm(readPrewarmRequest(await readJson(body)))),
   },
   '/v1/pins': { method: 'GET', answer: ({ airgap }) => lines(airgap.pins()) },
   '/v1/pin': {
     method: 'POST',
-    answer: async ({ airgap }, _, body) => json(200, await airgap.pin(await readJson<PinRequest>(body))),
+    answer: async ({ airgap }, _, body) => json(200, await airgap.pin(readPinRequest(await readJson(body)))),
   },
   '/v1/unpin': {
     method: 'POST',
-    answer: async ({ airgap }, _, body) => json(200, await airgap.unpin(await readJson<string[]>(body))),
+    answer: async ({ airgap }, _, body) =>
+      json(200, await airgap.unpin(readReferences(await readJson(body)))),
   },
   '/v1/remove': {
     method: 'POST',
     answer: async ({ airgap }, _, body) =>
-      json(200, await airgap.remove(await readJson<RemoveRequest>(body))),
+      json(200, await airgap.remove(readRemoveRequest(await readJson(body)))),
   },
   '/v1/export': {
     method: 'POST',
     answer: async ({ airgap }, _, body) => {
-      const { plan, bundle } = await airgap.export(await readJson<ExportRequest>(body));
+      const { plan, bundle } = await airgap.export(readExportRequest(await readJson(body)));
       return headed(plan, bundle);
     },
   },
   '/v1/import': {
     method: 'POST',
-    answer: ({ airgap }, query, body) => lines(airgap.import(readImportRequest(query), body)),
+    answer: ({ airgap }, query, body) => lines(airgap.import(importRequestOf(query), body)),
   },
 };
 
 /** @param query `request=JSON`: the archive is the body */
-function readImportRequest(query: URLSearchParams): ImportRequest {
-  try {
-    return JSON.parse(query.get('request') ?? '') as ImportRequest;
-  } catch {
-    throw new RefusedError(400, 'say what is to be imported: is it another version of hubcap?');
-  }
+function importRequestOf(query: URLSearchParams): ImportRequest {
+  return readImportRequest(parseJson(query.get('request') ?? ''));
 }
 
 /** @param query `state=on|off` */

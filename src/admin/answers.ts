@@ -53,21 +53,48 @@ export function headed(head: unknown, bytes: AsyncIterable<Buffer>): Answer {
 }
 
 const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024;
+const DOCUMENT_DEADLINE_MS = 60_000;
 
-/** Reads a request's document. @throws RefusedError where it is none */
-export async function readJson<T>(body: AsyncIterable<Buffer>): Promise<T> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > MAX_DOCUMENT_BYTES)
-      throw new RefusedError(400, 'the request is too large: ask for less at once');
-    chunks.push(chunk);
-  }
+/**
+ * Reads a request's document.
+ * @param deadlineMs until it is here as a whole
+ * @throws RefusedError where it is none
+ */
+export async function readJson(
+  body: AsyncIterable<Buffer>,
+  deadlineMs = DOCUMENT_DEADLINE_MS,
+): Promise<unknown> {
+  const stalled = Promise.withResolvers<never>();
+  const refusal = new RefusedError(400, 'the request does not come to its end: send it again');
+  const timer = setTimeout(() => stalled.reject(refusal), deadlineMs);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
+    return parseJson(await Promise.race([readText(body), stalled.promise]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @throws RefusedError where it is no JSON */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch {
     throw new RefusedError(400, 'the request is no JSON: is it another version of hubcap?');
+  }
+}
+
+/** Read without `for await`: who breaks off there ends the connection, and nobody would hear the refusal. */
+async function readText(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const reader = body[Symbol.asyncIterator]();
+  for (;;) {
+    const { value, done } = await reader.next();
+    if (done) return Buffer.concat(chunks).toString('utf8');
+    bytes += value.length;
+    if (bytes > MAX_DOCUMENT_BYTES)
+      throw new RefusedError(400, 'the request is too large: ask for less at once');
+    chunks.push(value);
   }
 }
 
@@ -152,7 +179,7 @@ async function* jsonLines(items: LinesAnswer['items']): AsyncGenerator<string> {
 
 function isClientGone(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;
-  return ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'EPIPE', 'ECONNRESET'].includes(
+  return ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'EPIPE', 'ECONNRESET', 'ECANCELED'].includes(
     String(error.code),
   );
 }

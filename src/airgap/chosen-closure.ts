@@ -67,19 +67,29 @@ export function chosenClosure(root: Digest, choice: PlatformChoice, sources: Clo
   };
 }
 
+/** Which of the manifests that refer to an image are wanted. */
+export interface ReferrerChoice {
+  /** whether what cosign has put under tags of its own is among them */
+  withTagged: boolean;
+  accepts: (referrer: Digest) => boolean;
+}
+
+const ALL_REFERRERS: ReferrerChoice = { withTagged: true, accepts: () => true };
+
 /** Adds what is stored of the manifests that refer to the image or to its chosen platforms, and what they name. */
 export function withReferrers(
   closure: Closure,
   root: Digest,
   repository: RepositoryName,
   sources: ClosureSources,
+  { withTagged, accepts }: ReferrerChoice = ALL_REFERRERS,
 ): Closure {
   const gathered = new Gathering(sources, closure);
   const referrers = new Set<Digest>();
   const signatures = new Set<Digest>();
   const take = (found: readonly Digest[], known: Set<Digest>, depth: number): void => {
     for (const digest of found) {
-      if (known.has(digest)) continue;
+      if (known.has(digest) || !accepts(digest)) continue;
       known.add(digest);
       gathered.add(digest, sources.sizeOf(digest) ?? 0, 'manifest');
       gathered.gather(digest, 1);
@@ -88,7 +98,7 @@ export function withReferrers(
   };
   const visit = (subject: Digest, depth: number): void => {
     take(sources.catalog.referrers(repository, subject, '', MAX_REFERRERS), referrers, depth);
-    take(signaturesOf(subject, repository, sources), signatures, depth);
+    if (withTagged) take(signaturesOf(subject, repository, sources), signatures, depth);
   };
   for (const subject of new Set([root, ...closure.manifests])) visit(subject, 1);
   return {

@@ -60,7 +60,7 @@ async function fetchOne(work: ImageInWork, { digest, kind }: ArchivedContent): P
       `${place.text}: the store has no room for ${digest}: give it more (storage.maxSize), or unpin something`,
     );
   }
-  const result = await Promise.race([ended, aborted(signal)]);
+  const result = await unlessAborted(ended, signal);
   if (result !== 'stored')
     throw new Error(`${place.text}: the download of ${digest} ${REASONS[String(result)] ?? 'failed'}`);
 }
@@ -72,9 +72,14 @@ const REASONS: Readonly<Record<string, string>> = {
   stopped: 'was stopped: hubcap ends',
 };
 
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    if (signal.aborted) reject(signal.reason);
-  });
+async function unlessAborted<T>(work: Promise<T> | undefined, signal: AbortSignal): Promise<T | undefined> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', abort);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort); // it outlives the layer: listeners would gather
+  }
 }

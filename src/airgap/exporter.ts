@@ -11,7 +11,7 @@ import type { ExportedBundle } from './airgap.ts';
 import type { ArchivedContent, ArchivedImage, ContentSource } from './archive-content.ts';
 import { sortImages } from './archives/bundle-index.ts';
 import { planBundle, writeBundle } from './archives/write-bundle.ts';
-import { chosenClosure, isComplete } from './chosen-closure.ts';
+import { chosenClosure, isComplete, withReferrers } from './chosen-closure.ts';
 import type { ExportPlan, ExportRequest } from './commands.ts';
 import { type AirgapParts, closureSources, type NamedPlace, placeOf } from './parts.ts';
 import { wholeImage } from './pinning.ts';
@@ -65,26 +65,28 @@ interface Selection {
 
 function select(request: ExportRequest, parts: AirgapParts): Selection {
   const { selection, references } = request;
-  if (selection === 'references') {
-    return {
-      images: references.flatMap((text) => selectOne(placeOf(text, parts.upstreams), request, parts)),
-      leftOut: [],
-    };
-  }
-  const texts = selection === 'pinned' ? pinnedReferences(parts) : storedReferences(parts);
-  const found: Selection = { images: [], leftOut: [] };
-  for (const text of texts) {
-    try {
-      found.images.push(...selectOne(placeOf(text, parts.upstreams), request, parts));
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      found.leftOut.push({ reference: text, message: error.message });
+  const found = new Map<string, Selected>();
+  const leftOut: ExportPlan['leftOut'] = [];
+  const take = (text: string): void => {
+    const leaveOut = (message: string): void => void leftOut.push({ reference: text, message });
+    // A signature may be selected by itself, and with what it signs.
+    for (const one of selectOne(placeOf(text, parts.upstreams), request, parts, leaveOut))
+      if (!found.has(one.place.text)) found.set(one.place.text, one);
+  };
+  if (selection === 'references') for (const text of references) take(text);
+  else {
+    for (const text of selection === 'pinned' ? pinnedReferences(parts) : storedReferences(parts)) {
+      try {
+        take(text);
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        if (selection === 'pinned')
+          throw new RefusedError(409, `what is pinned is not all here: ${error.message}`);
+        leftOut.push({ reference: text, message: error.message });
+      }
     }
   }
-  const [left] = found.leftOut;
-  if (selection === 'pinned' && left)
-    throw new RefusedError(409, `what is pinned is not all here: ${left.message}`);
-  return found;
+  return { images: [...found.values()], leftOut };
 }
 
 function pinnedReferences({ pins }: AirgapParts): Set<string> {
@@ -102,9 +104,31 @@ function nameOf(upstream: string, repository: string, reference: string): string
   return `${upstream}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`;
 }
 
-/** The image, and the tags under which cosign has signed it. */
-function selectOne(place: NamedPlace, request: ExportRequest, parts: AirgapParts): Selected[] {
-  const { digest, closure } = wholeImage(place, { ...request, withReferrers: true }, parts);
+/**
+ * The image with the manifests that refer to it, and the tags under which cosign has signed it: images of their own.
+ * @param leaveOut told what refers to it and is not here as a whole
+ */
+function selectOne(
+  place: NamedPlace,
+  { platforms }: ExportRequest,
+  parts: AirgapParts,
+  leaveOut: (message: string) => void,
+): Selected[] {
+  const { digest, closure: chosen } = wholeImage(place, { platforms, withReferrers: false }, parts);
+  const sources = closureSources(parts);
+  const partial = new Set<Digest>();
+  const accepts = (referrer: Digest): boolean => {
+    const isWhole = isComplete(chosenClosure(referrer, 'all', sources), sources);
+    if (!isWhole) partial.add(referrer);
+    return isWhole;
+  };
+  const choice = { withTagged: false, accepts };
+  const closure = withReferrers(chosen, digest, repositoryOf(place), sources, choice);
+  if (partial.size > 0) {
+    leaveOut(
+      `${partial.size} of the manifests that refer to it are not here as a whole: \`hubcap prewarm --with-referrers ${place.text}\` fetches them`,
+    );
+  }
   const mediaType = parts.catalog.manifestType(digest) ?? '';
   const image: ArchivedImage = {
     name: place.name,

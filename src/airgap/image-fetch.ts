@@ -4,28 +4,33 @@ import { repositoryOf } from '../mirror/place.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
 import { platformText } from '../oci/platform.ts';
+import { RegistryError } from '../oci/registry-error.ts';
 import type { ArchivedContent } from './archive-content.ts';
 import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
 import type { PrewarmedImage, PrewarmItem } from './commands.ts';
 import { fetchContents } from './content-fetch.ts';
 import { type FetchContext, type ImageInWork, obtain } from './image-in-work.ts';
 import { choiceOf, closureSources, placeOf } from './parts.ts';
-import { explainBudget, pinClosure } from './pinning.ts';
+import { explainBudget, pinClosure, storedDigest } from './pinning.ts';
 import { fetchReferrers } from './referrer-fetch.ts';
 import type { RunningImage } from './tally.ts';
 
-/** @throws Error with what is wrong and what to do; what was fetched is kept */
-export async function fetchImage(item: PrewarmItem, context: FetchContext): Promise<PrewarmedImage> {
+/** Levels of manifests that name manifests, and one round to see that all is there. */
+const MAX_LEVELS = 6;
+
+/**
+ * @returns undefined in a dry run that a limit keeps from knowing what the image has
+ * @throws Error with what is wrong and what to do; what was fetched is kept
+ */
+export async function fetchImage(
+  item: PrewarmItem,
+  context: FetchContext,
+): Promise<PrewarmedImage | undefined> {
   const { request, parts } = context;
   const place = placeOf(item.reference, parts.upstreams);
   const work: ImageInWork = { ...context, place, pulled: new Set() };
+  if (request.isDryRun) return await foreseeImage(item, work);
   const { digest, closure } = await fetchManifests(item, work);
-  for (const content of closure.contents)
-    context.tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
-  if (request.isDryRun) {
-    refuseLacking(work, closure);
-    return describe(work, digest, closure);
-  }
   await fetchContent(work, closure);
   if (request.isPinning && context.isPinWanted()) {
     const platforms = item.platforms ?? request.platforms;
@@ -34,6 +39,27 @@ export async function fetchImage(item: PrewarmItem, context: FetchContext): Prom
   await noteWhoIsServed(work);
   refuseLacking(work, closure);
   return describe(work, digest, closure);
+}
+
+/** What an image would take. Where a limit does not let its manifests be had, that is no failure: a run waits. */
+async function foreseeImage(item: PrewarmItem, work: ImageInWork): Promise<PrewarmedImage | undefined> {
+  try {
+    const { digest, closure } = await fetchManifests(item, work);
+    meetAll(work, closure.contents);
+    refuseLacking(work, closure);
+    return describe(work, digest, closure);
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.status === 429)) throw error;
+    const { place, parts, tally, tell, request } = work;
+    const digest = storedDigest(place, place.name.reference, parts);
+    const choice = choiceOf(item.platforms ?? request.platforms);
+    const known = digest && chosenClosure(digest, choice, closureSources(parts));
+    if (known) meetAll(work, known.contents);
+    tally.foreseeUnknown(Math.max(1, known?.unknown.length ?? 0));
+    const message = `what it has is not known: ${error.message}`;
+    tell({ kind: 'note', reference: place.text, message });
+    return undefined;
+  }
 }
 
 async function fetchManifests(
@@ -47,12 +73,9 @@ async function fetchManifests(
   const [first] = isIndexType(mediaType) ? [chosenClosure(digest, choice, sources)] : [];
   if (first && first.manifests.length === 0) refuseLacking(work, first);
   for (const manifest of first?.manifests ?? []) await obtain(work, { kind: 'digest', digest: manifest });
-  for (
-    let closure = chosenClosure(digest, choice, sources);
-    ;
-    closure = chosenClosure(digest, choice, sources)
-  ) {
-    // An index may name further indexes; each round brings a level, and there are few.
+  // An index may name further indexes; each round brings a level. More rounds do not help: what came did not stay.
+  for (let level = 1; level <= MAX_LEVELS; level++) {
+    const closure = chosenClosure(digest, choice, sources);
     if (closure.unknown.length === 0) {
       if (!request.withReferrers) return { digest, closure };
       await fetchReferrers(work, closure, digest);
@@ -60,11 +83,19 @@ async function fetchManifests(
     }
     for (const manifest of closure.unknown) await obtain(work, { kind: 'digest', digest: manifest });
   }
+  throw new Error(
+    `${place.text}: the store could not keep all of its manifests: give it more room (storage.maxSize)`,
+  );
+}
+
+function meetAll({ tally, parts }: ImageInWork, contents: Closure['contents']): void {
+  for (const content of contents) tally.meet(content, parts.store.sizeOf(content.digest) !== undefined);
 }
 
 async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> {
   const { tally, place, hold } = work;
   const { contents } = closure;
+  meetAll(work, contents);
   explainBudget(() => hold.add(contents));
   const running: RunningImage = { reference: place.text, contents };
   tally.begin(running);

@@ -53,7 +53,8 @@ export async function obtain(
         : 'the registry could not say whether it is still what is here';
     throw new Error(`${place.text}: ${what}`);
   }
-  tally.meet({ digest, size: body.length }, known !== undefined || !isNew);
+  const isComing = isNew || outcome === 'coalesced'; // another image's fetch has brought it
+  tally.meet({ digest, size: body.length }, known !== undefined || !isComing);
   tally.came(digest);
   return { digest, mediaType };
 }

@@ -1,13 +1,12 @@
 /** Owns an import: an archive's content comes into the store, and then, all at once, its images have names. */
 import { setTimeout as wait } from 'node:timers/promises';
-import { repositoryOf } from '../mirror/place.ts';
-import { CARRIED_AT_MS } from '../mirror/visibility.ts';
 
 import { RefusedError } from '../refused-error.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
 import type { Hold } from '../store/pins.ts';
 import { formatBytes } from '../units.ts';
+import { adoptImages } from './adoption.ts';
 import type { ArchivedImage } from './archive-content.ts';
 import { ArchiveError } from './archives/archive-error.ts';
 import { expectBase } from './archives/bundle-images.ts';
@@ -17,7 +16,7 @@ import type { ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { type NamedImage, nameImages } from './import-names.ts';
 import type { AirgapParts } from './parts.ts';
-import { BY_HAND, explainBudget } from './pinning.ts';
+import { explainBudget } from './pinning.ts';
 import { drySink, type ImportSink, storeSink } from './store-sink.ts';
 
 const PROGRESS_INTERVAL_MS = 250;
@@ -77,24 +76,35 @@ async function work(
 ): Promise<void> {
   const hold = parts.pins.hold();
   const sink = request.isDryRun ? drySink(parts) : storeSink(parts, hold);
-  let isNamed = false;
+  let told: ImportEvent[];
   try {
-    refuseLarge(request.bytes, parts);
-    const found = await read(request, archive, sink, parts);
-    for (const message of found.notes) tell({ kind: 'note', message });
-    const images = nameImages(found.images, request.as, parts.upstreams);
-    if (!request.isDryRun) {
-      await give(images, request, hold, parts);
-      isNamed = true;
-    }
-    for (const image of images) tell({ kind: 'image', ...describe(image, sink, request) });
-    tell(report(found, sink));
+    told = await takeIn(request, archive, sink, hold, parts);
   } catch (error) {
-    tell({ kind: 'refused', message: explain(error) });
+    if (!request.isDryRun) await forget(sink, hold, parts);
+    told = [{ kind: 'refused', message: explain(error) }];
   } finally {
-    if (!isNamed && !request.isDryRun) await forget(sink, hold, parts);
     hold.release();
   }
+  for (const event of told) tell(event);
+}
+
+/** @returns what is to be told in the end. @throws where nothing has a name then */
+async function takeIn(
+  request: ImportRequest,
+  archive: AsyncIterable<Buffer>,
+  sink: ImportSink,
+  hold: Hold,
+  parts: AirgapParts,
+): Promise<ImportEvent[]> {
+  refuseLarge(request.bytes, parts);
+  const found = await read(request, archive, sink, parts);
+  const images = nameImages(found.images, request.as, parts.upstreams);
+  if (!request.isDryRun) await adoptImages(images, request, hold, parts);
+  return [
+    ...found.notes.map((message) => ({ kind: 'note', message }) as const),
+    ...images.map((image) => ({ kind: 'image', ...describe(image, sink, request) }) as const),
+    report(found, sink),
+  ];
 }
 
 async function read(
@@ -125,54 +135,6 @@ function refuseLarge(bytes: number | undefined, { store }: AirgapParts): void {
     409,
     `the archive has ${formatBytes(bytes)} of content, and the store holds ${formatBytes(maxBytes)}: give it more room (storage.maxSize)`,
   );
-}
-
-/** Names, permission and pins, once all is here. */
-async function give(
-  images: readonly NamedImage[],
-  { isPinning }: ImportRequest,
-  hold: Hold,
-  parts: AirgapParts,
-): Promise<void> {
-  const { store, cache, catalog, manifests, visibility, pins, now } = parts;
-  const contents = images.flatMap(({ image }) => image.contents);
-  explainBudget(() => {
-    if (isPinning) pins.check(contents);
-    hold.add(contents, true);
-  });
-  for (const { digest, kind } of contents) {
-    const isHere = await store.isStored(digest);
-    if (!isHere || (kind === 'manifest' && !(await cache.learn(digest)))) {
-      throw new ArchiveError(`${digest} is not in the store any more: import the archive again`);
-    }
-  }
-  const adopted = images.map(({ place, image }) => ({
-    repository: repositoryOf(place),
-    tag: place.name.reference.kind === 'tag' ? place.name.reference.tag : undefined,
-    digest: image.digest,
-    mediaType: image.mediaType,
-    size: store.sizeOf(image.digest) ?? 0,
-    contents: image.contents.map(({ digest }) => digest),
-  }));
-  const nowMs = now();
-  catalog.adopt(adopted, nowMs, CARRIED_AT_MS);
-  for (const [at, { tag, digest, mediaType, size }] of adopted.entries()) {
-    const place = images[at]?.place;
-    if (!place) continue;
-    if (tag !== undefined) manifests.adopt(place, tag, { digest, mediaType, size, checkedAtMs: nowMs });
-    visibility.carried(place);
-  }
-  if (!isPinning) return;
-  for (const { place, image } of images) {
-    const wish = {
-      repository: repositoryOf(place),
-      reference: place.name.reference.kind === 'tag' ? place.name.reference.tag : image.digest,
-      origin: BY_HAND,
-      platforms: image.platforms,
-      withReferrers: image.referrers.length > 0,
-    };
-    pins.set(wish, image.digest, image.contents);
-  }
 }
 
 /** What came for nothing goes again: a refused archive leaves the store as it was. */

@@ -170,5 +170,11 @@ export function wholeImage(
   }
   if (!hasReferrers) return { digest, closure };
   const all = withReferrers(closure, digest, repositoryOf(place), sources);
-  return { digest, closure: isComplete(all, sources) ? all : closure };
+  if (!isComplete(all, sources)) {
+    throw new RefusedError(
+      409,
+      `${text}: not all that refers to it is here as a whole: \`hubcap prewarm --with-referrers ${text}\` fetches the rest`,
+    );
+  }
+  return { digest, closure: all };
 }

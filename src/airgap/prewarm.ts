@@ -1,4 +1,5 @@
 /** Owns a prewarm: the images of a list are fetched, some at a time, and what becomes of each is told. */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { RefusedError } from '../refused-error.ts';
 import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from './commands.ts';
@@ -44,6 +45,7 @@ type RunParts = Pick<FetchContext, 'request' | 'origin' | 'isPinWanted' | 'parts
 async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
   const { request, parts } = given;
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // each layer that is waited for listens; `MAX_CONCURRENCY` bounds them
   // All that the list needs is kept until the end: an image that pushes out another one is no image that was fetched.
   const hold = parts.pins.hold();
   const events = new EventQueue<PrewarmEvent>();
@@ -74,6 +76,7 @@ async function work(context: FetchContext): Promise<PrewarmFailure[]> {
   const one = async (item: PrewarmItem): Promise<void> => {
     try {
       const image = await fetchImage(item, context);
+      if (!image) return;
       tally.done();
       tell({ kind: 'image', ...image });
     } catch (error) {

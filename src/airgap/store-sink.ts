@@ -9,6 +9,7 @@ import type { Intake } from '../store/intake.ts';
 import type { Hold } from '../store/pins.ts';
 import type { ContentSink } from './archive-content.ts';
 import type { AirgapParts } from './parts.ts';
+import { explainBudget } from './pinning.ts';
 
 export interface ImportSink extends ContentSink {
   /** content that was not in the store before */
@@ -58,6 +59,7 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
   const { store, intake } = parts;
   const proven = new ProvenContent(parts);
   const added = new Set<Digest>();
+  const relied = new Set<Digest>();
   let readBytes = 0;
   const take = async (
     wanted: Digest | undefined,
@@ -65,7 +67,7 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
     body: AsyncIterable<Buffer>,
   ): Promise<Digest> => {
     const isHere = wanted !== undefined && store.sizeOf(wanted) === size;
-    if (wanted && !isHere) hold.add([{ digest: wanted, size }]);
+    if (wanted) explainBudget(() => hold.add([{ digest: wanted, size }], isHere));
     const { digest, isNew } = isHere
       ? { digest: await prove(wanted, size, body), isNew: false }
       : await intake.take({ digest: wanted, size, body });
@@ -80,7 +82,13 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
     get readBytes() {
       return readBytes;
     },
-    sizeOf: (digest) => proven.sizeOf(digest),
+    sizeOf: (digest) => {
+      const size = proven.sizeOf(digest);
+      // Who is told that it is here passes its bytes over: it must stay.
+      if (size !== undefined && !relied.has(digest)) hold.add([{ digest, size }], true);
+      if (size !== undefined) relied.add(digest);
+      return size;
+    },
     put: async (digest, size, body) => {
       await take(digest, size, body);
     },

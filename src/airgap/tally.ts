@@ -33,8 +33,8 @@ export class Tally {
   /** manifests that were fetched */
   #pulls = 0;
   /** of a dry run: images of which the size is not known, and manifests that could not be fetched */
-  unknownImages = 0;
-  missingPulls = 0;
+  #unknownImages = 0;
+  #missingPulls = 0;
 
   constructor(total: number, parts: Pick<AirgapParts, 'fills'>) {
     this.#total = total;
@@ -57,6 +57,20 @@ export class Tally {
 
   done(): void {
     this.#done += 1;
+  }
+
+  /** In a dry run: of an image manifests are missing, so that what it has is not known. */
+  foreseeUnknown(missingPulls: number): void {
+    this.#unknownImages += 1;
+    this.#missingPulls += missingPulls;
+  }
+
+  get unknownImages(): number {
+    return this.#unknownImages;
+  }
+
+  get missingPulls(): number {
+    return this.#missingPulls;
   }
 
   failed(): void {

@@ -37,6 +37,8 @@ export interface Resolution {
   overdueMs?: number;
   /** what upstream answered, where the tag is stale */
   upstreamStatus?: number | undefined;
+  /** why upstream could not say, where it was asked just now */
+  failure?: unknown;
 }
 
 export type FetchedTag = Resolution & { manifest: StoredManifest };
@@ -84,18 +86,18 @@ export class AskingTags {
     } catch (error) {
       if (!cannotSay(error) || !(await byDigest.isServable(place, known.digest))) throw error;
       tags.pause(place, tag, known, 'unconfirmed', quietMs(error));
-      return stale(known, 'unconfirmed', upstreamStatusOf(error));
+      return { ...stale(known, 'unconfirmed', upstreamStatusOf(error)), failure: error };
     }
   }
 
-  /** A tag of which nothing is known, for a client that does not want the manifest. */
-  async look(place: Place, tag: Tag): Promise<Resolution> {
+  /** A tag of which nothing is known, for a client that does not want the manifest, or for nobody. */
+  async look(place: Place, tag: Tag, asker: 'looker' | 'nobody' = 'looker'): Promise<Resolution> {
     const answer = await this.#askHead(place, tag);
     const { head } = answer;
     if (!head) return await this.#deleted(place, tag);
     const { digest, mediaType } = head;
     if (digest === undefined || mediaType === undefined || this.#isMissing(place, digest))
-      return await this.fetch(place, tag, 'looker');
+      return await this.fetch(place, tag, asker);
     return this.#learnHead(place, tag, { ...answer, head }, digest);
   }
 

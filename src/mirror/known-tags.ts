@@ -47,6 +47,12 @@ export class KnownTags {
     this.#catalog.setTag(repositoryOf(place), tag, state);
   }
 
+  /** A person says what a tag is: whatever was said of it before, and whenever, does not count. */
+  adopt(place: Place, tag: Tag, state: KnownTag): void {
+    this.#hot.set(keyOf(place, tag), state);
+    this.#catalog.setTag(repositoryOf(place), tag, state);
+  }
+
   /** HEAD has said that the tag is this digest: its manifest may be asked for next, by digest. */
   awaitManifest(place: Place, tag: Tag, digest: Digest): void {
     this.#awaited.set(keyOf(place, digest), tag);

@@ -84,11 +84,7 @@ export class Manifests {
   async obtain(place: Place, reference: Reference): Promise<ObtainedManifest> {
     try {
       if (reference.kind === 'digest') return await this.#obtained(place, reference.digest, {});
-      const resolution = await this.#tags.follow(place, reference.tag);
-      const { known } = resolution;
-      const obtained = await this.#obtained(place, known.digest, resolution);
-      this.#known.stored(place, known.digest, reference.tag);
-      return obtained;
+      return await this.#obtainTag(place, reference.tag);
     } catch (error) {
       throw toRegistryError(nameOf(place, reference), error);
     }
@@ -123,6 +119,19 @@ export class Manifests {
       this.#known.forgetDigest(place, reference.digest);
       this.#cache.forget(reference.digest);
     }
+  }
+
+  async #obtainTag(place: Place, tag: Tag): Promise<ObtainedManifest> {
+    const resolution = await this.#tags.follow(place, tag);
+    const digest = resolution.manifest?.digest ?? resolution.known.digest;
+    const obtained = await this.#obtained(place, digest, resolution).catch(async (error) => {
+      if (!isNoSuchManifest(error)) throw error;
+      // HEAD has named a digest that upstream does not have: a false header. The tag's own bytes decide.
+      const fetched = await this.#tags.fetch(place, tag, 'nobody');
+      return await this.#obtained(place, fetched.manifest.digest, fetched);
+    });
+    this.#known.stored(place, obtained.manifest.digest, tag);
+    return obtained;
   }
 
   async #obtained(place: Place, digest: Digest, tag: Partial<Resolution>): Promise<ObtainedManifest> {

@@ -66,13 +66,15 @@ export class Tags {
    * Fetches the tag itself, whatever is known about it; one download for all who ask.
    * @throws RegistryError, UpstreamError
    */
-  async fetch(place: Place, tag: Tag): Promise<FetchedTag> {
-    return await this.#fetching.run(keyOf(place, tag), () => this.#asking.fetch(place, tag, 'reader')).result;
+  async fetch(place: Place, tag: Tag, asker: 'reader' | 'nobody' = 'reader'): Promise<FetchedTag> {
+    const work = (): Promise<FetchedTag> => this.#asking.fetch(place, tag, asker);
+    return await this.#fetching.run(`${asker} ${keyOf(place, tag)}`, work).result;
   }
 
   /**
-   * What a tag is by upstream's word, for nobody: the reserve of a pull limit is not spent.
-   * @throws RegistryError, UpstreamError
+   * What a tag is by upstream's word, for nobody: the reserve of a pull limit is not spent, nor a pull on what is here
+   * under another name.
+   * @throws RegistryError, UpstreamError, also where what is known could be served
    */
   async follow(place: Place, tag: Tag): Promise<Resolution> {
     const { tags, absences, isOffline, now } = this.#options;
@@ -84,16 +86,17 @@ export class Tags {
     const key = keyOf(place, tag);
     absences.check(key);
     const work = (): Promise<Resolution> =>
-      known ? this.#asking.confirm(place, tag, known, 'nobody') : this.#asking.fetch(place, tag, 'nobody');
-    return await this.#resolving.run(`nobody ${key}`, work).result;
+      known ? this.#asking.confirm(place, tag, known, 'nobody') : this.#asking.look(place, tag, 'nobody');
+    const resolution = await this.#resolving.run(`nobody ${key}`, work).result;
+    if (resolution.failure !== undefined) throw resolution.failure;
+    return resolution;
   }
 
   /** A person says what a tag is, whatever upstream said of it. */
   adopt(place: Place, tag: Tag, state: KnownTag): void {
     const { tags, absences } = this.#options;
     for (const known of [tag, state.digest]) absences.forget(keyOf(place, known));
-    tags.forget(place, tag);
-    tags.learn(place, tag, state);
+    tags.adopt(place, tag, state);
   }
 
   /** A person has it forgotten. */

@@ -33,6 +33,8 @@ export function prepareCatalog(database: DatabaseSync) {
       `SELECT r.upstream, r.name FROM holdings h JOIN repositories r ON r.id = h.repository WHERE h.digest = ? LIMIT ?`,
     ),
     countTagsOf: prepare('SELECT count(*) AS tags FROM tags WHERE digest = ?'),
+    selectTagOf: prepare('SELECT 1 FROM tags WHERE repository = ? AND digest = ? LIMIT 1'),
+    selectSubject: prepare('SELECT subject FROM subjects WHERE digest = ?'),
     listParents: prepare(
       'SELECT DISTINCT l.parent FROM links l JOIN blobs b ON b.digest = l.parent WHERE l.child = ? AND l.is_foreign = 0 LIMIT ?',
     ),

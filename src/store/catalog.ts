@@ -162,9 +162,15 @@ export class Catalog {
    * Notes images that were carried here, all or none: what their repositories hold and what their tags are.
    * @param carriedAtMs in the place of when a stranger was given something of a repository of which nothing is known;
    *   undefined leaves that unknown
+   * @param alongside what else is written in the same transaction
    * @throws StorageError
    */
-  adopt(images: readonly AdoptedImage[], nowMs: number, carriedAtMs: number | undefined): void {
+  adopt(
+    images: readonly AdoptedImage[],
+    nowMs: number,
+    carriedAtMs: number | undefined,
+    alongside: () => void = () => undefined,
+  ): void {
     this.#durably(() => {
       for (const { repository, tag, digest, mediaType, size, contents } of images) {
         const id = this.#makeId(repository);
@@ -173,6 +179,7 @@ export class Catalog {
         this.#statements.insertPublicAt.run(carriedAtMs ?? null, id);
         this.#withSubjects.delete(id);
       }
+      alongside();
     });
   }
 
@@ -186,6 +193,17 @@ export class Catalog {
   /** @returns how many tags are the digest, of whatever repository */
   tagsOf(digest: Digest): number {
     return Number(this.#statements.countTagsOf.get(digest)?.tags);
+  }
+
+  /** @returns whether a tag of the repository is the digest */
+  isTagged(repository: RepositoryName, digest: Digest): boolean {
+    return this.#statements.selectTagOf.get(this.#idOf(repository), digest) !== undefined;
+  }
+
+  /** @returns what a stored manifest refers to (image-spec, `subject`), undefined where that is nothing */
+  subject(digest: Digest): Digest | undefined {
+    const subject = String(this.#statements.selectSubject.get(digest)?.subject ?? '');
+    return subject === '' ? undefined : (subject as Digest);
   }
 
   /** @returns stored manifests that name the digest, up to `limit` */
@@ -284,6 +302,7 @@ export class Catalog {
       this.#database.exec('COMMIT');
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      this.#repositoryIds.clear(); // some may be of rows that are not there: another repository would get their id
       throw new StorageError('writing the catalog', error);
     } finally {
       this.#database.exec('PRAGMA synchronous = NORMAL');

@@ -47,6 +47,7 @@ export function preparePins(database: DatabaseSync) {
     deleteOtherRoots: prepare('DELETE FROM pinned WHERE pin = ? AND root <> ?'),
     deleteHolds: prepare('DELETE FROM pinned WHERE pin < 0'),
     selectNamed: prepare('SELECT size FROM pinned WHERE digest = ? LIMIT 1'),
+    selectSize: prepare('SELECT max(size) AS size FROM pinned WHERE digest = ?'),
     sumPinned: prepare(
       `SELECT coalesce(sum((size + ?1 - 1) / ?1 * ?1), 0) AS bytes
          FROM (SELECT max(size) AS size FROM pinned GROUP BY digest)`,

@@ -64,7 +64,7 @@ export class Pins {
   readonly #options: PinsOptions;
   readonly #statements: PinStatements;
   /** of all that belongs to pins, stored or not */
-  #bytes: number;
+  #bytes = 0;
   #holds = 0;
   #changes = 0;
 
@@ -73,7 +73,13 @@ export class Pins {
     this.#statements = preparePins(options.database);
     const left = this.#statements.listHeld.all().map(({ digest }) => String(digest) as Digest);
     if (left.length > 0) this.#change(() => this.#letGo(left, () => this.#statements.deleteHolds.run()));
-    this.#bytes = Number(this.#statements.sumPinned.get(BigInt(sizeOnDisk(1)))?.bytes);
+    this.#bytes = this.#sum();
+  }
+
+  /** What was changed in somebody else's transaction did not come to pass. */
+  recount(): void {
+    this.#bytes = this.#sum();
+    this.#options.index.recount();
   }
 
   /** what all that is pinned takes on disk once it is all here, each content once */
@@ -106,7 +112,8 @@ export class Pins {
   }
 
   /**
-   * Pins a closure in place of what the reference was before; platforms of the same index come to those that are pinned.
+   * Pins a closure in place of what the reference was before; platforms of the same index come to those that are
+   * pinned. In somebody else's transaction it is part of that: where it fails, `recount` is to follow.
    * @param root what the reference is: a manifest or an index, which is part of `contents`
    * @throws PinBudgetError, StorageError; the pin is then as it was
    */
@@ -117,10 +124,11 @@ export class Pins {
       const before = this.#find(repository, reference, origin);
       const platforms = before?.digest === root ? union(before.platforms, wish.platforms) : wish.platforms;
       const text = platforms === 'all' ? platforms : platforms.join(',');
+      const hasReferrers = withReferrers || (before?.digest === root && before.withReferrers);
       const { upstream, name } = repository;
       const at = this.#options.now();
       const key = [upstream, name, reference, origin] as const;
-      this.#statements.upsertPin.run(...key, text, withReferrers ? 1 : 0, root, at);
+      this.#statements.upsertPin.run(...key, text, hasReferrers ? 1 : 0, root, at);
       const id = Number(this.#statements.selectPin.get(...key)?.id);
       this.#take(id, root, contents);
       this.#changes += 1;
@@ -209,6 +217,10 @@ export class Pins {
     if (more > 0 && totalBytes > maxBytes) throw new PinBudgetError(more, totalBytes, maxBytes);
   }
 
+  #sum(): number {
+    return Number(this.#statements.sumPinned.get(BigInt(sizeOnDisk(1)))?.bytes);
+  }
+
   #find({ upstream, name }: RepositoryName, reference: string, origin: string): Pin | undefined {
     const row = this.#statements.selectPin.get(upstream, name, reference, origin);
     return row && toPin(row);
@@ -216,21 +228,20 @@ export class Pins {
 
   /** In a transaction. */
   #take(pin: number, root: string, contents: readonly StoredContent[]): void {
-    this.#bytes += this.#more(contents);
     for (const { digest, size } of contents) {
+      const before = this.#bytesNamed(digest);
       this.#statements.insertPinned.run(pin, root, digest, size);
+      this.#bytes += this.#bytesNamed(digest) - before;
       this.#options.index.pinsChanged(digest);
     }
   }
 
   /** In a transaction. */
   #letGo(digests: readonly Digest[], remove: () => void): void {
-    const sizes = new Map(
-      digests.map((digest) => [digest, Number(this.#statements.selectNamed.get(digest)?.size)]),
-    );
+    const before = new Map(digests.map((digest) => [digest, this.#bytesNamed(digest)]));
     remove();
-    for (const [digest, size] of sizes) {
-      if (!this.names(digest)) this.#bytes -= sizeOnDisk(size);
+    for (const [digest, bytes] of before) {
+      this.#bytes += this.#bytesNamed(digest) - bytes;
       this.#options.index.pinsChanged(digest);
     }
   }
@@ -239,22 +250,29 @@ export class Pins {
   #more(contents: readonly StoredContent[]): number {
     const sizes = new Map(contents.map(({ digest, size }) => [digest, size]));
     let more = 0;
-    for (const [digest, size] of sizes) if (!this.names(digest)) more += sizeOnDisk(size);
+    for (const [digest, size] of sizes) more += Math.max(0, sizeOnDisk(size) - this.#bytesNamed(digest));
     return more;
   }
 
-  /** @param durability of what is acknowledged: it survives power loss too */
+  /** Bytes on disk of what is pinned: manifests may lie about a size, and the most that one says counts. */
+  #bytesNamed(digest: Digest): number {
+    return sizeOnDisk(Number(this.#statements.selectSize.get(digest)?.size ?? 0));
+  }
+
+  /** In a transaction of its own, or as part of one that is open. @param durability of what is acknowledged: it survives power loss too */
   #change(work: () => void, durability: 'FULL' | 'NORMAL' = 'FULL'): void {
-    const { database, index } = this.#options;
-    const bytes = this.#bytes;
+    const { database } = this.#options;
+    if (database.isTransaction) {
+      work();
+      return;
+    }
     database.exec(`PRAGMA synchronous = ${durability}; BEGIN`);
     try {
       work();
       database.exec('COMMIT');
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
-      this.#bytes = bytes;
-      index.recount();
+      this.recount();
       throw error instanceof PinBudgetError ? error : new StorageError('noting pins', error);
     } finally {
       database.exec('PRAGMA synchronous = NORMAL');

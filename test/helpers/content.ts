@@ -35,8 +35,13 @@ export function blobOf(bytes: number, seed: string): Content {
 
 /** An image for linux/amd64 with layers of the given sizes. */
 export function imageOf(seed: string, layerBytes: readonly number[], mediaType = OCI_MANIFEST): Image {
-  const config = jsonContent({ architecture: 'amd64', os: 'linux', seed });
   const layers = layerBytes.map((bytes, position) => blobOf(bytes, `${seed}/${position}`));
+  return imageWith(seed, layers, mediaType);
+}
+
+/** An image for linux/amd64 with layers that others may have, too. */
+export function imageWith(seed: string, layers: Content[], mediaType = OCI_MANIFEST): Image {
+  const config = jsonContent({ architecture: 'amd64', os: 'linux', seed });
   const isDocker = mediaType === DOCKER_MANIFEST;
   const configType = isDocker
     ? 'application/vnd.docker.container.image.v1+json'

@@ -1,7 +1,13 @@
 /** Owns reaching a hubcap under test as a command does: through its control socket. */
 import { connectControl, type DaemonControl } from '../../src/admin/control-client.ts';
 import { controlPaths } from '../../src/admin/control-path.ts';
-import type { ImportEvent, ImportRequest, PrewarmEvent, PrewarmRequest } from '../../src/airgap/commands.ts';
+import type {
+  ExportRequest,
+  ImportEvent,
+  ImportRequest,
+  PrewarmEvent,
+  PrewarmRequest,
+} from '../../src/airgap/commands.ts';
 
 /** @throws Error where no hubcap serves the directory */
 export async function controlOf({ directory }: { directory: string }): Promise<DaemonControl> {
@@ -52,4 +58,20 @@ export async function bytesOf(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
   const read: Buffer[] = [];
   for await (const chunk of chunks) read.push(chunk);
   return Buffer.concat(read);
+}
+
+/** What a person exports who names images and says nothing else. */
+export function exportOf(references: readonly string[], request: Partial<ExportRequest> = {}): ExportRequest {
+  return {
+    selection: 'references',
+    references: [...references],
+    platforms: undefined,
+    since: [],
+    ...request,
+  };
+}
+
+/** @returns a file as it is sent: in chunks */
+export async function* sent(file: Buffer, chunkBytes = 64 * 1024): AsyncGenerator<Buffer> {
+  for (let at = 0; at < file.length; at += chunkBytes) yield file.subarray(at, at + chunkBytes);
 }
