@@ -37,6 +37,7 @@ const ROOT = new Set([
   'upstreams.ts',
 ]);
 const COMMON = new Set([
+  'chunk-memory.ts',
   'outcome.ts',
   'refused-error.ts',
   'single-flight.ts',

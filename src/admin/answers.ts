@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { release } from '../chunk-memory.ts';
 import type { Logger } from '../log.ts';
 import { RefusedError } from '../refused-error.ts';
 
@@ -147,7 +148,7 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
   }
   if ('head' in answer) {
     response.writeHead(200, { 'content-type': 'application/octet-stream' });
-    if (!isHead) for await (const chunk of headedBytes(answer)) await write(response, chunk);
+    if (!isHead) await sendBytes(response, headedBytes(answer));
     response.end();
     return;
   }
@@ -161,10 +162,25 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
   response.end(isHead ? undefined : body);
 }
 
+/** One chunk is on its way to the client while the next is read. @throws where the client has left */
+async function sendBytes(response: ServerResponse, chunks: AsyncIterable<Buffer>): Promise<void> {
+  let sending = Promise.resolve();
+  for await (const chunk of chunks) {
+    await sending;
+    sending = write(response, chunk);
+    sending.catch(() => undefined); // told when the next is there, or at the end
+  }
+  await sending;
+}
+
 /** Resolves when the chunk is with the kernel: its memory may be used again. @throws where the client has left */
 function write(response: ServerResponse, chunk: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    response.write(chunk, (error) => (error ? reject(error) : resolve()));
+    response.write(chunk, (error) => {
+      release(chunk);
+      if (error) reject(error);
+      else resolve();
+    });
   });
 }
 

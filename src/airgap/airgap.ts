@@ -22,7 +22,7 @@ import { removeImages } from './removal.ts';
 
 export interface ExportedBundle {
   plan: ExportPlan;
-  /** to be read to its end, or returned; each chunk is good until the next one is asked for */
+  /** to be read to its end, or returned; its chunks are the reader's, who may give their memory back */
   bundle: AsyncIterable<Buffer>;
 }
 

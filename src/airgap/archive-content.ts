@@ -20,7 +20,7 @@ export interface ContentSink {
 
 /** Gives the content of a bundle. */
 export interface ContentSource {
-  /** Each chunk is good until the next one is asked for. @throws where the content is not there, or is not what it should be: before its last bytes */
+  /** Its chunks are the reader's, who may give their memory back. @throws where the content is not there, or is not what it should be: before its last bytes */
   open(digest: Digest): AsyncIterable<Buffer>;
 }
 

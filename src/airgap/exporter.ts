@@ -204,12 +204,10 @@ function storeSource({ store }: AirgapParts): ContentSource {
       if (!reader) throw new Error(`${digest} is not in the store any more: export again`);
       try {
         const hash = createHash(algorithmOf(digest));
-        // In turn: one is with whoever reads while the next is filled. Fresh ones would be garbage, 4,000 for each GB.
-        const buffers = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const;
         let last: Buffer | undefined;
         let position = 0;
-        for (let turn = 0; ; turn = 1 - turn) {
-          const buffer = turn === 0 ? buffers[0] : buffers[1];
+        for (;;) {
+          const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
           const bytes = await reader.read(buffer, position);
           if (bytes === 0) break;
           if (last) yield last;

@@ -4,6 +4,9 @@ import { existsSync, rmSync } from 'node:fs';
 import { type FileHandle, lstat, open, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { release } from '../chunk-memory.ts';
+import { BatchWriter } from '../store/batch-writer.ts';
+import { StorageError } from '../store/errors.ts';
 import { formatBytes } from '../units.ts';
 import { checksumLine, checksumPath } from './checksum-line.ts';
 import { readUntil } from './interruption.ts';
@@ -46,8 +49,7 @@ export async function writeBundleFile(
     await rm(partial, { force: true }); // of an export that was killed
     await using file = await open(partial, 'wx');
     const hash = createHash('sha256');
-    await file.writeFile(hashed(bundle, hash, writing));
-    await file.sync();
+    await copy(hashed(bundle, hash, writing), file);
     const hex = hash.digest('hex');
     await writeFile(partialChecksum, checksumLine(hex, basename(path)), { flush: true });
     await refuseTaken(file, partial);
@@ -63,6 +65,40 @@ export async function writeBundleFile(
   } finally {
     process.off('exit', clean);
   }
+}
+
+/** What is handed to the disk at once; what waits for it at the end is no more than this. */
+const SYNC_EVERY_BYTES = 64 * 1024 * 1024;
+
+/** Writes and syncs beside the reading: the disk has little left to do when the last byte comes. */
+async function copy(chunks: AsyncIterable<Buffer>, file: FileHandle): Promise<void> {
+  let unsynced = 0;
+  let syncing: Promise<void> | undefined;
+  let failure: unknown;
+  const written = (bytes: number): void => {
+    unsynced += bytes;
+    if (syncing || unsynced < SYNC_EVERY_BYTES) return;
+    unsynced = 0;
+    syncing = file
+      .datasync()
+      .catch((error: unknown) => {
+        failure ??= error; // the next sync would not say it again
+      })
+      .finally(() => {
+        syncing = undefined;
+      });
+  };
+  const writer = new BatchWriter(file, 0, { written, done: release });
+  try {
+    for await (const chunk of chunks) await writer.push(chunk);
+    await writer.flush();
+  } catch (error) {
+    throw error instanceof StorageError ? error.cause : error;
+  } finally {
+    await syncing;
+  }
+  if (failure !== undefined) throw failure;
+  await file.sync();
 }
 
 /** @returns the hash of what was written. @throws what `bundle` throws */
