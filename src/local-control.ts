@@ -55,6 +55,7 @@ export async function openLocalControl(config: Config, version: string): Promise
     unpin: (references) => airgap.services.unpin(references),
     remove: (request) => airgap.services.remove(request),
     export: (request) => airgap.services.export(request),
+    checkImport: (contents) => airgap.services.checkImport(contents),
     import: (request, archive) => airgap.services.import(request, archive),
     close: async () => {
       await airgap.close();

@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client';
 import type { AirgapServices } from '../airgap/airgap.ts';
 import type { ImportRequest } from '../airgap/commands.ts';
 import {
+  readCarried,
   readExportRequest,
   readImportRequest,
   readPinRequest,
@@ -134,6 +135,13 @@ const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
     answer: async ({ airgap }, _, body) => {
       const { plan, bundle } = await airgap.export(readExportRequest(await readJson(body)));
       return headed(plan, bundle);
+    },
+  },
+  '/v1/import/check': {
+    method: 'POST',
+    answer: async ({ airgap }, _, body) => {
+      await airgap.checkImport(readCarried(await readJson(body)));
+      return json(200, {});
     },
   },
   '/v1/import': {

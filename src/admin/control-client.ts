@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import type { AirgapServices, ExportedBundle } from '../airgap/airgap.ts';
 import type {
+  CarriedContent,
   ExportRequest,
   ImportEvent,
   ImportRequest,
@@ -129,6 +130,10 @@ class SocketControl implements DaemonControl {
   async export(asked: ExportRequest): Promise<ExportedBundle> {
     const response = await this.#answer('/v1/export', 'POST', jsonBody(asked));
     return await readHeaded(response);
+  }
+
+  async checkImport(contents: readonly CarriedContent[]): Promise<void> {
+    await this.#document('/v1/import/check', 'POST', jsonBody(contents));
   }
 
   async *import(asked: ImportRequest, archive: AsyncIterable<Buffer>): AsyncGenerator<ImportEvent> {

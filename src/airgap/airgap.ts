@@ -1,5 +1,6 @@
 /** Owns what the air gap's rooms offer to commands: the same in a daemon and without one. */
 import type {
+  CarriedContent,
   ExportPlan,
   ExportRequest,
   ImportEvent,
@@ -14,7 +15,7 @@ import type {
   UnpinReport,
 } from './commands.ts';
 import { exportImages } from './exporter.ts';
-import { importArchive } from './importer.ts';
+import { importArchive, refuseWithoutRoom } from './importer.ts';
 import type { AirgapParts } from './parts.ts';
 import { listPins, pinImages, unpinImages } from './pinning.ts';
 import { prewarm } from './prewarm.ts';
@@ -38,6 +39,11 @@ export interface AirgapServices {
   remove(request: RemoveRequest): Promise<RemoveReport>;
   /** @throws RefusedError */
   export(request: ExportRequest): Promise<ExportedBundle>;
+  /**
+   * Looks whether there is room for what an archive carries, before any of it is sent.
+   * @throws RefusedError
+   */
+  checkImport(contents: readonly CarriedContent[]): Promise<void>;
   /** @param archive read to its end; names appear only after that. @throws RefusedError when it is read, or at once */
   import(request: ImportRequest, archive: AsyncIterable<Buffer>): AsyncIterable<ImportEvent>;
 }
@@ -52,6 +58,7 @@ export function makeAirgap(parts: AirgapParts): AirgapServices {
     unpin: async (references) => unpinImages(references, parts),
     remove: (request) => removeImages(request, parts),
     export: (request) => exportImages(request, parts),
+    checkImport: async (contents) => refuseWithoutRoom(contents, parts),
     import: (request, archive) => importArchive(request, archive, parts),
   };
 }

@@ -170,6 +170,13 @@ export interface ExportPlan {
   leftOut: { reference: string; message: string }[];
 }
 
+/** What an archive carries, by its own word. */
+export interface CarriedContent {
+  digest: string;
+  /** bytes */
+  size: number;
+}
+
 export interface ImportRequest {
   /** `REF`, or `OLD=NEW` */
   as: string[];

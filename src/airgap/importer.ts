@@ -1,6 +1,7 @@
 /** Owns an import: an archive's content comes into the store, and then, all at once, its images have names. */
 import { setTimeout as wait } from 'node:timers/promises';
 
+import { parseDigest } from '../oci/digest.ts';
 import { RefusedError } from '../refused-error.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
@@ -12,7 +13,7 @@ import { ArchiveError } from './archives/archive-error.ts';
 import { expectBase } from './archives/bundle-images.ts';
 import { readArchive } from './archives/read-archive.ts';
 import { type ReadImages, readImages } from './archives/read-images.ts';
-import type { ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
+import type { CarriedContent, ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { type NamedImage, nameImages } from './import-names.ts';
 import type { AirgapParts } from './parts.ts';
@@ -125,6 +126,22 @@ async function read(
       if (request.isPinning) explainBudget(() => parts.pins.check(requires));
     },
   });
+}
+
+/**
+ * Before the archive is sent, and anything is evicted for what cannot stay.
+ * @param contents what it carries, by its own word
+ * @throws RefusedError where that has no room beside what is pinned
+ */
+export function refuseWithoutRoom(
+  contents: readonly CarriedContent[],
+  { pins }: Pick<AirgapParts, 'pins'>,
+): void {
+  const known = contents.flatMap(({ digest: text, size }) => {
+    const digest = parseDigest(text);
+    return digest ? [{ digest, size }] : [];
+  });
+  explainBudget(() => pins.check(known));
 }
 
 /** Before anything is evicted for what cannot stay. */

@@ -1,7 +1,14 @@
 /** Owns the reading of what commands send: known fields of known types, or a refusal that says which is wrong. */
 import { z } from 'zod';
 import { RefusedError } from '../refused-error.ts';
-import type { ExportRequest, ImportRequest, PinRequest, PrewarmRequest, RemoveRequest } from './commands.ts';
+import type {
+  CarriedContent,
+  ExportRequest,
+  ImportRequest,
+  PinRequest,
+  PrewarmRequest,
+  RemoveRequest,
+} from './commands.ts';
 
 /** A reference is shorter; a list may be as long as a document. */
 const text = z.string().max(4096);
@@ -35,6 +42,10 @@ const EXPORT: z.ZodType<ExportRequest> = z.strictObject({
   since: z.array(text),
 });
 
+const CARRIED: z.ZodType<CarriedContent[]> = z.array(
+  z.strictObject({ digest: text, size: z.int().nonnegative() }),
+);
+
 const IMPORT: z.ZodType<ImportRequest> = z.strictObject({
   as: references,
   isPinning: z.boolean(),
@@ -52,6 +63,8 @@ export const readReferences = (value: unknown): string[] => read(references, val
 export const readRemoveRequest = (value: unknown): RemoveRequest => read(REMOVE, value);
 /** @throws RefusedError where it is no such request */
 export const readExportRequest = (value: unknown): ExportRequest => read(EXPORT, value);
+/** @throws RefusedError where it is no such list */
+export const readCarried = (value: unknown): CarriedContent[] => read(CARRIED, value);
 /** @throws RefusedError where it is no such request */
 export const readImportRequest = (value: unknown): ImportRequest => read(IMPORT, value);
 

@@ -8,6 +8,7 @@ import { ArchiveError } from '../airgap/archives/archive-error.ts';
 import type { BundleIndex } from '../airgap/archives/bundle-index.ts';
 import { packLayout } from '../airgap/archives/pack-layout.ts';
 import { type ArchiveScan, scanArchive } from '../airgap/archives/scan-archive.ts';
+import type { CarriedContent } from '../airgap/commands.ts';
 import { checksumPath, readChecksum } from './checksum-line.ts';
 import { ReportedError } from './reported-error.ts';
 
@@ -20,6 +21,8 @@ export interface ArchiveSource {
   contentBytes: number | undefined;
   /** whether there is a checksum beside it; it is right once the chunks were read to their end */
   isChecked: boolean;
+  /** what of its content has a digest for a name, where that was looked at */
+  contents: CarriedContent[] | undefined;
   /** what a bundle says about itself, where that was looked at */
   bundle: BundleIndex | undefined;
   /** so far, bytes */
@@ -56,8 +59,9 @@ export async function openArchive(
     const read = () => createReadStream(path, { highWaterMark: CHUNK_BYTES, signal });
     if (!found.isFile()) return new Source(path, read, {}); // a pipe gives what it has once
     const sha256 = await readBeside(path);
-    const { contentBytes, bundle } = await scan(path, maxBytes, signal);
-    return new Source(path, read, { totalBytes: found.size, contentBytes, bundle, sha256 });
+    const { contentBytes, bundle, carried } = await scan(path, maxBytes, signal);
+    const contents = [...carried].map(([digest, size]) => ({ digest, size }));
+    return new Source(path, read, { totalBytes: found.size, contentBytes, contents, bundle, sha256 });
   } catch (error) {
     throw explainReading(error, path);
   }
@@ -72,6 +76,7 @@ export function explainReading(error: unknown, path: string): unknown {
 interface Known {
   totalBytes?: number;
   contentBytes?: number;
+  contents?: CarriedContent[];
   bundle?: BundleIndex | undefined;
   sha256?: string | undefined;
 }
@@ -81,6 +86,7 @@ class Source implements ArchiveSource {
   readonly totalBytes: number | undefined;
   readonly contentBytes: number | undefined;
   readonly isChecked: boolean;
+  readonly contents: CarriedContent[] | undefined;
   readonly bundle: BundleIndex | undefined;
   readBytes = 0;
   failure: unknown;
@@ -88,8 +94,9 @@ class Source implements ArchiveSource {
   readonly #sha256: string | undefined;
 
   constructor(name: string, open: () => AsyncIterable<Buffer>, known: Known) {
-    const { totalBytes, contentBytes, bundle, sha256 } = known;
+    const { totalBytes, contentBytes, contents, bundle, sha256 } = known;
     this.name = name;
+    this.contents = contents;
     this.bundle = bundle;
     this.#open = open;
     this.totalBytes = totalBytes;

@@ -118,6 +118,7 @@ async function importOne(
 ): Promise<void> {
   const { isJson, ...rest } = how;
   const request = { ...rest, bytes: source.contentBytes };
+  if (source.contents && !how.isDryRun) await control.checkImport(source.contents);
   const images: ImportedImage[] = []; // as many as the archive's index has, which is bounded
   let report: ImportReport | undefined;
   for await (const event of shown(control.import(request, source.chunks()), source, isJson, signal)) {

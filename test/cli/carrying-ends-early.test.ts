@@ -42,6 +42,19 @@ t.test('what is refused is refused with a message, before anything is written', 
   await writeFile(out.path('images.tar.gz'), gzipSync(await readFile(bundle)));
   for (const path of [bundle, out.path('images.tar.gz')])
     t.match(await run('import', path, ...small.flags), { code: 1, stderr: 'the store holds 100KiB' });
+  // Of 400 KiB the application is to take a half and more; what was fetched for others is not evicted for the rest.
+  const full = await makeSide(t, out.registry, 'storage: { maxSize: 400KiB, minFree: 0 }');
+  t.match(await run('prewarm', OTHER, ...full.flags), { code: 0 });
+  t.match(await run('prewarm', APP, '--platform', 'all', '--pin', ...full.flags), { code: 0 });
+  const large = imageOf('large', [220_000]);
+  out.registry.push('team/large', large, 'latest');
+  t.match(await run('prewarm', 'registry.test/team/large', ...out.flags), { code: 0 });
+  await run('export', '-o', out.path('large.tar'), 'registry.test/team/large', ...out.flags);
+  t.match(await run('import', out.path('large.tar'), ...full.flags), {
+    code: 1,
+    stderr: 'beside what is pinned would make',
+  });
+  t.match((await run('images', ...full.flags)).stdout, 'registry.test/team/other:latest');
   await writeFile(out.path('cut.tar'), (await readFile(bundle)).subarray(0, 90_000));
   t.match(await run('import', out.path('cut.tar'), ...small.flags), {
     code: 1,
