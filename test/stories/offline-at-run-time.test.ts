@@ -87,7 +87,7 @@ t.test('what waits for the next attempt is given up at once', async (t) => {
     only(manifests, failing(503)),
     only(
       (asked) => blobDownloads(asked) && registry.count('GET', '/blobs/') > 1,
-      failing(429, { 'retry-after': '30' }),
+      failing(503, { 'retry-after': '30' }),
     ),
     breaking(MIB),
   );
