@@ -65,12 +65,16 @@ async function connect(paths: readonly string[]): Promise<DaemonControl | undefi
 function explainAsking(error: unknown): unknown {
   if (error instanceof RefusedError || error instanceof DaemonLostError)
     return new ReportedError(error.message, error);
-  const isForbidden = error instanceof Error && 'code' in error && error.code === 'EACCES';
-  if (!isForbidden) return error;
+  if (!isForbiddenSocket(error)) return error;
   return new ReportedError(
     `the running hubcap cannot be asked (${error.message}): run the command as the user that hubcap runs as, or as root`,
     error,
   );
+}
+
+function isForbiddenSocket(error: unknown): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return false;
+  return error.code === 'EACCES' && error.syscall === 'connect';
 }
 
 async function openLocal(

@@ -29,6 +29,12 @@ t.test('what is refused is refused with a message, before anything is written', 
     stderr: 'its directory is not there',
   });
   t.match(await run('export', '-o', '', APP, ...out.flags), { code: 2, stderr: '-o has no name' });
+  // What is no file is never replaced, whoever forces it: a pipe here, /dev/null elsewhere.
+  execFileSync('mkfifo', [out.path('pipe')]);
+  for (const path of [out.path('pipe'), out.directory]) {
+    t.match(await run('export', '-o', path, APP, '--force', ...out.flags), { code: 1, stderr: 'is no file' });
+  }
+  t.ok((await stat(out.path('pipe'))).isFIFO());
   await writeFile(bundle, 'mine');
   t.match(await run('export', '-o', bundle, APP, ...out.flags), { code: 1, stderr: 'is there already' });
   t.equal(await readFile(bundle, 'utf8'), 'mine');
