@@ -1,7 +1,7 @@
 /** Owns the answers of the admin listener and the control socket: text, a document, or lines of JSON. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { release } from '../chunk-memory.ts';
 import type { Logger } from '../log.ts';
 import { RefusedError } from '../refused-error.ts';
@@ -84,19 +84,16 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Read without `for await`: who breaks off there ends the connection, and nobody would hear the refusal. */
 async function readText(body: AsyncIterable<Buffer>): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const reader = body[Symbol.asyncIterator]();
-  for (;;) {
-    const { value, done } = await reader.next();
-    if (done) return Buffer.concat(chunks).toString('utf8');
-    bytes += value.length;
+  for await (const chunk of body) {
+    bytes += chunk.length;
     if (bytes > MAX_DOCUMENT_BYTES)
       throw new RefusedError(400, 'the request is too large: ask for less at once');
-    chunks.push(value);
+    chunks.push(chunk);
   }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** Answers a request by what is at its path, whatever happens. */
@@ -109,7 +106,8 @@ export async function answerByRoute<S extends { log: Logger }>(
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
   try {
     await send(response, await find(request, path, query, routes, services), request.method === 'HEAD');
-    request.resume(); // what nobody wanted to read
+    await passOver(request);
+    response.end();
   } catch (error) {
     if (isClientGone(error)) return; // what it asked for ends with it
     services.log.error({ error, path }, 'admin request failed');
@@ -133,23 +131,39 @@ async function find<S>(
   if (!isPost && !isReading) return text(405, 'this can only be read: use GET\n');
   if (!route) return text(404, `there is nothing here: see ${Object.keys(routes).join(', ')}\n`);
   try {
-    return await route.answer(services, new URLSearchParams(query), request);
+    // Who reads no further is answered all the same: the connection does not end with the reading.
+    const body = request.iterator({ destroyOnReturn: false });
+    return await route.answer(services, new URLSearchParams(query), body);
   } catch (error) {
     if (error instanceof RefusedError) return text(error.status, `${error.message}\n`);
     throw error;
   }
 }
 
+/** For a client to hear that nothing more is wanted of it, and to leave. */
+const PASSING_OVER_MS = 10_000;
+
+/**
+ * Reads what nobody wanted to read. The answer ends after it: that ends the connection, and a client that is still
+ * sending then would be told of a broken one instead of what was answered (RFC 9112, section 9.6).
+ */
+async function passOver(request: IncomingMessage): Promise<void> {
+  request.resume();
+  if (request.complete) return;
+  const signal = AbortSignal.timeout(PASSING_OVER_MS);
+  await finished(request, { signal }).catch(() => undefined); // it has left, or goes on sending for ever
+}
+
+/** Sends all of an answer but its end. */
 async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
   if ('items' in answer) {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders();
-    await pipeline(Readable.from(isHead ? [] : jsonLines(answer.items)), response);
+    await pipeline(Readable.from(isHead ? [] : jsonLines(answer.items)), response, { end: false });
     return;
   }
   if ('head' in answer) {
     response.writeHead(200, { 'content-type': 'application/octet-stream' });
     if (!isHead) await sendBytes(response, headedBytes(answer));
-    response.end();
     return;
   }
   const { status, type, body } = answer;
@@ -159,7 +173,7 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   });
-  response.end(isHead ? undefined : body);
+  if (!isHead) response.write(body);
 }
 
 /** One chunk is on its way to the client while the next is read. @throws where the client has left */

@@ -176,7 +176,10 @@ class SocketControl implements DaemonControl {
       throw new RefusedError(statusCode, (await text(response)).trim());
     }
     response.destroy();
-    throw new Error(`hubcap answers ${statusCode} on ${this.#path}: is it another version?`);
+    throw new DaemonLostError(
+      undefined,
+      `hubcap answers ${statusCode} on ${this.#path}: see its log; is it another version?`,
+    );
   }
 
   #ask(path: string, method: Method, body: Body = []): Promise<IncomingMessage> {
@@ -194,11 +197,12 @@ class SocketControl implements DaemonControl {
         resolve(response);
       });
       call.on('timeout', () =>
-        call.destroy(new Error(`hubcap does not answer on ${this.#path}: see its log`)),
+        call.destroy(new DaemonLostError(undefined, `hubcap does not answer on ${this.#path}: see its log`)),
       );
-      call.on('error', reject);
+      const fail = (error: unknown): void => reject(isCutOff(error) ? new DaemonLostError(error) : error);
+      call.on('error', fail);
       // Where hubcap has answered before it has read all, what it says counts.
-      pipeline(Readable.from(body), call).catch(reject);
+      pipeline(Readable.from(body), call).catch(fail);
     });
   }
 }
@@ -211,6 +215,14 @@ function jsonBody(value: unknown): Buffer[] {
 }
 
 function isNobodyThere(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  return ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(String(error.code));
+  return ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(codeOf(error));
+}
+
+/** It was there, and ended. */
+function isCutOff(error: unknown): boolean {
+  return ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

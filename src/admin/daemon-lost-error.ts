@@ -1,9 +1,12 @@
-/** Owns the error of a daemon that ended, or gave up, while it was answering. */
+/** Owns the error of a daemon that ended, gave up, or is silent, while it was to answer. */
+
+const ENDED =
+  'hubcap ended its answer early: it was stopped, or its log says why; the command can be given again';
 
 /** What was asked for may or may not have been done; its log says why. */
 export class DaemonLostError extends Error {
-  constructor(cause?: unknown) {
-    super('hubcap ended its answer early: see its log', { cause });
+  constructor(cause?: unknown, message = ENDED) {
+    super(message, { cause });
     this.name = 'DaemonLostError';
   }
 }

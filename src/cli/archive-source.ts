@@ -69,6 +69,8 @@ export async function openArchive(
 
 /** @returns the error with what to do about it, or as it was where that is not known */
 export function explainReading(error: unknown, path: string): unknown {
+  if (error instanceof ArchiveError)
+    return new ReportedError(`${path}: ${error.message}. Nothing was imported`, error);
   if (!(error instanceof Error) || !('code' in error)) return error;
   return new ReportedError(`${path} cannot be read: ${error.message}`, error);
 }
@@ -105,20 +107,28 @@ class Source implements ArchiveSource {
     this.isChecked = sha256 !== undefined;
   }
 
-  async *chunks(): AsyncGenerator<Buffer> {
+  chunks(): AsyncGenerator<Buffer> {
+    return this.#sha256 === undefined ? this.#counted() : this.#checked(this.#sha256);
+  }
+
+  /** Only what makes reading fail is a failure here: whoever is sent the chunks throws in what goes wrong there. */
+  async *#counted(): AsyncGenerator<Buffer> {
+    const reader = this.#open()[Symbol.asyncIterator]();
     try {
-      yield* this.#sha256 === undefined ? this.#counted() : this.#checked(this.#sha256);
-    } catch (error) {
-      this.failure = explainReading(error, this.name);
-      throw this.failure;
+      for (;;) {
+        const { value, done } = await reader.next().catch((error: unknown) => this.#fail(error));
+        if (done) return;
+        this.readBytes += value.length;
+        yield value;
+      }
+    } finally {
+      await reader.return?.();
     }
   }
 
-  async *#counted(): AsyncGenerator<Buffer> {
-    for await (const chunk of this.#open()) {
-      this.readBytes += chunk.length;
-      yield chunk;
-    }
+  #fail(error: unknown): never {
+    this.failure = explainReading(error, this.name);
+    throw this.failure;
   }
 
   /** The last chunk is kept back until the hash is right: an archive that ends early is not imported. */
@@ -132,8 +142,10 @@ class Source implements ArchiveSource {
     }
     const found = hash.digest('hex');
     if (found !== sha256) {
-      throw new ReportedError(
-        `${this.name} is not what ${checksumPath(this.name)} says (${found} instead of ${sha256}): copy it anew. Nothing was imported`,
+      this.#fail(
+        new ReportedError(
+          `${this.name} is not what ${checksumPath(this.name)} says (${found} instead of ${sha256}): copy it anew. Nothing was imported`,
+        ),
       );
     }
     if (last) yield last;
@@ -161,13 +173,7 @@ function unusable(beside: string, path: string): ReportedError {
 }
 
 async function scan(path: string, maxBytes: number, signal: AbortSignal): Promise<ArchiveScan> {
-  try {
-    return await withoutDelay(scanArchive(path, { maxBytes, maxEntries: MAX_ENTRIES }), signal);
-  } catch (error) {
-    throw error instanceof ArchiveError
-      ? new ReportedError(`${path}: ${error.message}. Nothing was imported`, error)
-      : error;
-  }
+  return await withoutDelay(scanArchive(path, { maxBytes, maxEntries: MAX_ENTRIES }), signal);
 }
 
 const MAX_ENTRIES = 1_000_000;

@@ -1,6 +1,6 @@
 /** Owns the writing of a bundle to a file or to standard output: a file is there as a whole, with its checksum, or not at all. */
 import { createHash, type Hash } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { type FileHandle, lstat, open, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -20,10 +20,17 @@ export interface Writing {
   onBytes: (bytes: number) => void;
 }
 
-/** @throws ReportedError where the file is there already, and may not be replaced */
+/**
+ * @throws ReportedError where the file is there already, and may not be replaced. What is no file never may be: root would
+ *   have a bundle for a device, /dev/null say
+ */
 export function refuseExisting(path: string, isForced: boolean): void {
+  const places = [path, checksumPath(path)];
+  const other = places.find((one) => existsSync(one) && !statSync(one).isFile());
+  if (other !== undefined)
+    throw new ReportedError(`${other} is no file: name one; -o - writes to standard output`);
   if (isForced) return;
-  const there = [path, checksumPath(path)].find((one) => existsSync(one));
+  const there = places.find((one) => existsSync(one));
   if (there !== undefined)
     throw new ReportedError(`${there} is there already: choose another file, or replace it with --force`);
 }
@@ -42,7 +49,8 @@ export async function writeBundleFile(
   const partial = `${path}.partial`;
   const partialChecksum = `${checksumPath(path)}.partial`;
   const clean = (): void => {
-    for (const one of [partial, partialChecksum]) rmSync(one, { force: true });
+    // Where nothing may be looked at, nothing was written: to say so is not for this.
+    for (const one of [partial, partialChecksum]) if (existsSync(one)) rmSync(one, { force: true });
   };
   process.once('exit', clean); // a second Ctrl-C does not wait for what is below
   try {

@@ -22,12 +22,11 @@ export async function withControl<T>(
   { creates = false } = {},
 ): Promise<T> {
   const paths = controlPaths(config.storage.directory, config.control);
-  const control = (await connectControl(paths)) ?? (await openLocal(config, version, paths, creates));
+  const control = (await connect(paths)) ?? (await openLocal(config, version, paths, creates));
   try {
     return await work(control);
   } catch (error) {
-    const isExplained = error instanceof RefusedError || error instanceof DaemonLostError;
-    throw isExplained ? new ReportedError(error.message, error) : error;
+    throw explainAsking(error);
   } finally {
     await control.close();
   }
@@ -43,13 +42,39 @@ export async function withDaemon<T>(
   advice: string,
   work: (daemon: DaemonControl) => Promise<T>,
 ): Promise<T> {
-  const daemon = await connectControl(controlPaths(storage.directory, override));
+  const daemon = await connect(controlPaths(storage.directory, override));
   if (!daemon) throw new ReportedError(`no hubcap runs with ${storage.directory}: ${advice}`);
   try {
     return await work(daemon);
+  } catch (error) {
+    throw explainAsking(error);
   } finally {
     await daemon.close();
   }
+}
+
+async function connect(paths: readonly string[]): Promise<DaemonControl | undefined> {
+  try {
+    return await connectControl(paths);
+  } catch (error) {
+    throw explainAsking(error);
+  }
+}
+
+/** @returns the error as a user can read it, or as it was where it is none of a daemon */
+function explainAsking(error: unknown): unknown {
+  if (error instanceof RefusedError || error instanceof DaemonLostError)
+    return new ReportedError(error.message, error);
+  if (!isForbiddenSocket(error)) return error;
+  return new ReportedError(
+    `the running hubcap cannot be asked (${error.message}): run the command as the user that hubcap runs as, or as root`,
+    error,
+  );
+}
+
+function isForbiddenSocket(error: unknown): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return false;
+  return error.code === 'EACCES' && error.syscall === 'connect';
 }
 
 async function openLocal(

@@ -78,9 +78,10 @@ function builder(parser: Argv): Argv<Options> {
     })
     .option('force', { type: 'boolean', describe: 'replace a file that is there' })
     .option('json', { type: 'boolean', describe: 'what was written as one JSON document' })
-    .check(({ references = [], pinned, all }) => {
+    .check(({ references = [], output, pinned, all }) => {
       const chosen = [references.length > 0, pinned === true, all === true].filter(Boolean).length;
       if (chosen > 1) throw new Error('Say one of these: images by name, or --pinned, or --all.');
+      if (output === '') throw new Error('-o has no name: say where the bundle goes.');
       return checkReferences(references);
     })
     .example('$0 export -o images.tar', 'all that is pinned')

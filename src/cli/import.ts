@@ -72,7 +72,7 @@ function builder(parser: Argv): Argv<Options> {
       if (unknown !== undefined) throw new Error(`Unknown argument: ${unknown}`);
       if (archives.filter((one) => one === STDIN).length > 1) throw new Error('- can be given once.');
       if (as.length > 0 && archives.length > 1) throw new Error('--as is for one archive at a time.');
-      return checkReferences(as.flatMap((text) => text.split('=', 2)));
+      return checkReferences(as.flatMap(namesIn));
     })
     .example('$0 import images.tar next.tar', 'bundles, in the order in which they were made')
     .example(
@@ -84,6 +84,12 @@ function builder(parser: Argv): Argv<Options> {
     .epilogue(
       'Names appear when all of an archive is here and proven; what ends an import before leaves nothing of it. Where FILE.sha256 is beside FILE, as `hubcap export` and `sha256sum` write it, it is compared. Files are looked through before they are sent, so that more than the store holds is refused at once: one that is compressed is unpacked twice for that. Archives of Docker before 25 have no manifests: these are made, the same each time. Of several archives, those after one that is refused are not read.',
     );
+}
+
+/** @returns what stands on both sides of the first = */
+function namesIn(as: string): string[] {
+  const end = as.indexOf('=');
+  return end < 0 ? [as] : [as.slice(0, end), as.slice(end + 1)];
 }
 
 interface How extends Omit<ImportRequest, 'bytes'> {

@@ -66,7 +66,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
     if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
-    throw error;
+    process.stderr.write(`hubcap: standard output cannot be written: ${error.message}\n`);
+    process.exit(FAILED);
   });
   try {
     await parser.parseAsync();

@@ -11,9 +11,14 @@ export interface PrewarmDisplay {
   end(): void;
 }
 
+/** Bars move up over themselves: there must be room for all of them, and for what is told above. */
+const OTHER_ROWS = 4;
+
 /** @param images how many can run at a time */
 export function openPrewarmDisplay(output: NodeJS.WriteStream, images: number): PrewarmDisplay {
-  return output.isTTY ? new Bars(output, images) : openLines(output);
+  // Serial lines and terminals that a program plays may have no size: bars would stand on top of each other.
+  const hasRoom = output.isTTY && output.rows > OTHER_ROWS && output.columns > 0;
+  return hasRoom ? new Bars(output, images) : openLines(output);
 }
 
 const LINE_INTERVAL_MS = 10_000;
@@ -39,8 +44,6 @@ function openLines(output: NodeJS.WriteStream): PrewarmDisplay {
 
 const NAME_COLUMNS = 44;
 const BAR_COLUMNS = 20;
-/** Bars move up over themselves: there must be room for all of them, and for what is told above. */
-const OTHER_ROWS = 4;
 
 /** A line for each image that can run, and one for all; what becomes of an image is told above. */
 class Bars implements PrewarmDisplay {
@@ -64,7 +67,7 @@ class Bars implements PrewarmDisplay {
       format: '{bar} {text}',
     };
     this.#bars = new MultiBar(options, Presets.shades_classic);
-    const rows = Math.max(1, Math.min(images, output.rows - OTHER_ROWS));
+    const rows = Math.min(images, output.rows - OTHER_ROWS);
     this.#slots = Array.from({ length: rows }, () =>
       this.#bars.create(1, 0, { text: '' }, { format: '{text}' }),
     );
@@ -107,7 +110,7 @@ const CLEAR_TO_END = '\x1b[K';
 
 /** Where bars are, a line that is too long is cut, and what stood there before shows behind a short one. */
 function linesOf(text: string, columns: number): string {
-  const lines = text.match(new RegExp(`.{1,${Math.max(columns, 1)}}`, 'gu')) ?? [];
+  const lines = text.match(new RegExp(`.{1,${columns}}`, 'gu')) ?? [];
   return lines.map((line) => `${line}${CLEAR_TO_END}\n`).join('');
 }
 

@@ -25,7 +25,7 @@ export function remove(version: string): CommandModule<object, Options> {
         .positional('references', {
           type: 'string',
           array: true,
-          describe: 'images, as `hubcap images` lists them',
+          describe: 'images, as `hubcap images` lists them; by digest, as its --json does',
         })
         .option('dry-run', { type: 'boolean', describe: 'say what would go, and remove nothing' })
         .option('json', { type: 'boolean', describe: 'as one JSON document' })

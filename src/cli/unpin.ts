@@ -22,7 +22,7 @@ export function unpin(version: string): CommandModule<object, Options> {
         .positional('references', {
           type: 'string',
           array: true,
-          describe: 'pinned images, as `hubcap images --pinned` lists them',
+          describe: 'pinned images, as `hubcap images --pinned` lists them; by digest, as its --json does',
         })
         .option('json', { type: 'boolean', describe: 'as one JSON document' })
         .check(({ references = [] }) => checkReferences(references))

@@ -93,6 +93,24 @@ t.test('a document that stalls is not waited for for ever', async (t) => {
   await t.rejects(readJson(never(), 5), RefusedError);
 });
 
+t.test('who still sends an archive that is refused hears why, and can send on', async (t) => {
+  const mirror = await start(t);
+  const asked = JSON.stringify(importOf({ bytes: 2 ** 50 }));
+  const call = begin(mirror, 'POST', `/v1/import?${new URLSearchParams({ request: asked })}`);
+  const errors: unknown[] = [];
+  call.on('error', (error) => errors.push(error));
+  call.write(Buffer.alloc(MIB));
+  const [response] = await once(call, 'response');
+  let said = '';
+  for await (const chunk of response) {
+    said += chunk;
+    if (said.includes('refused') && !call.writableEnded) call.end(Buffer.alloc(16 * MIB));
+  }
+  t.match(said, /the store holds/);
+  t.ok(call.writableFinished, 'the connection has not ended before');
+  t.same(errors, []);
+});
+
 t.test('who leaves in the middle of a request is no fault of ours', async (t) => {
   const mirror = await start(t);
   for (const path of [

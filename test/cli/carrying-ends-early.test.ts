@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
@@ -28,6 +28,13 @@ t.test('what is refused is refused with a message, before anything is written', 
     code: 1,
     stderr: 'its directory is not there',
   });
+  t.match(await run('export', '-o', '', APP, ...out.flags), { code: 2, stderr: '-o has no name' });
+  // What is no file is never replaced, whoever forces it: a pipe here, /dev/null elsewhere.
+  execFileSync('mkfifo', [out.path('pipe')]);
+  for (const path of [out.path('pipe'), out.directory]) {
+    t.match(await run('export', '-o', path, APP, '--force', ...out.flags), { code: 1, stderr: 'is no file' });
+  }
+  t.ok((await stat(out.path('pipe'))).isFIFO());
   await writeFile(bundle, 'mine');
   t.match(await run('export', '-o', bundle, APP, ...out.flags), { code: 1, stderr: 'is there already' });
   t.equal(await readFile(bundle, 'utf8'), 'mine');
@@ -56,6 +63,13 @@ t.test('what is refused is refused with a message, before anything is written', 
   });
   t.match((await run('images', ...full.flags)).stdout, 'registry.test/team/other:latest');
   await writeFile(out.path('cut.tar'), (await readFile(bundle)).subarray(0, 90_000));
+  t.match(await run('import', bundle, '--as', 'one=two=three', ...small.flags), {
+    code: 2,
+    stderr: 'two=three is no image name',
+  });
+  await mkdir(out.path('a/b/c/d/e'), { recursive: true });
+  const noLayout = await run('import', out.path('a'), ...out.flags);
+  t.match(noLayout, { code: 1, stderr: /is deeper than an OCI layout\. Nothing was imported\n$/ });
   t.match(await run('import', out.path('cut.tar'), ...small.flags), {
     code: 1,
     stderr: /cut\.tar: .*Nothing was imported/,
