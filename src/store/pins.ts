@@ -48,6 +48,7 @@ export interface Hold {
    * @throws PinBudgetError, StorageError; nothing is held then that was not before
    */
   add(contents: readonly StoredContent[], isStored?: boolean): void;
+  /** Where the catalog cannot note it, `Pins.finishReleases` does later. */
   release(): void;
 }
 
@@ -66,6 +67,8 @@ export class Pins {
   /** of all that belongs to pins, stored or not */
   #bytes = 0;
   #holds = 0;
+  /** holds that have ended, and of which the catalog could not note it */
+  readonly #unreleased = new Set<number>();
   #changes = 0;
 
   constructor(options: PinsOptions) {
@@ -104,11 +107,27 @@ export class Pins {
         this.#change(() => this.#take(id, HELD, contents), 'NORMAL');
       },
       release: () => {
-        const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
-        if (held.length === 0) return;
-        this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
+        try {
+          this.#release(id);
+        } catch {
+          this.#unreleased.add(id); // whoever held it is done; a full disk notes it when it can
+        }
       },
     };
+  }
+
+  /** Ends holds whose end could not be noted. To be called every few seconds. @throws StorageError */
+  finishReleases(): void {
+    for (const id of this.#unreleased) {
+      this.#release(id);
+      this.#unreleased.delete(id);
+    }
+  }
+
+  #release(id: number): void {
+    const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
+    if (held.length === 0) return;
+    this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
   }
 
   /**
