@@ -61,7 +61,8 @@ const READ_LIMITS = {
 
 /** An archive takes as long to come as it takes; whoever sends nothing for this long has gone. */
 const CONTROL_IDLE_MS = 10 * 60_000;
-const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0 };
+/** What an import is to do stands before the archive, in the request's line: with as many names as a command takes. */
+const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0, maxHeaderSize: 1024 * 1024 };
 
 /** Makes the TCP listener's server; it is not listening yet. */
 export function createAdminServer(services: AdminServices): Server {

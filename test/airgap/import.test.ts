@@ -32,6 +32,18 @@ async function inside(t: Test, settings: Partial<MirrorSettings> = {}) {
   return { mirror, control: await controlOf(mirror) };
 }
 
+/** A registry that gives nothing to strangers, and how a hubcap asks it that has an account. */
+async function guarded(t: Test) {
+  const registry = await startRegistry(t);
+  registry.act((asked, answer) =>
+    asked.headers.authorization
+      ? answer()
+      : { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
+  );
+  const credentials = [{ username: 'someone', password: 'x' }] as never;
+  return { registry, upstreams: { 'docker.io': { at: registry, credentials } } };
+}
+
 const take = (
   control: DaemonControl,
   file: Buffer,
@@ -225,6 +237,16 @@ t.test('names are those that were asked for', async (t) => {
   t.equal((await mirror.manifest('/v2/team/new/manifests/9')).status, 200);
 });
 
+t.test('as many names as a command line takes', async (t) => {
+  const { bundleOf } = await outside(t, (registry) => {
+    registry.push('team/app', imageOf('many/names', [KIB]), '1');
+  });
+  const file = await bundleOf(['team/app:1']);
+  const { control } = await inside(t);
+  const as = Array.from({ length: 500 }, (_, n) => `registry.example.test/team/app:${n}=team/other:${n}`);
+  t.match(endOf(await take(control, file, { as }), 'refused'), { message: /the archive has no/ });
+});
+
 t.test('too large is refused before anything is evicted for it', async (t) => {
   const { bundleOf } = await outside(t, (registry) => {
     registry.push('team/large', imageOf('too/large', [900 * KIB]), '1');
@@ -250,17 +272,9 @@ t.test('an archive that does not say how large it is, and is too large, is refus
 });
 
 t.test('a manifest that merely names a private layer opens nothing', async (t) => {
-  const registry = await startRegistry(t);
+  const { registry, upstreams } = await guarded(t);
   const secret = imageOf('secret', [50 * KIB]);
   registry.push('team/secret', secret, '1');
-  registry.act((asked, answer) =>
-    asked.headers.authorization
-      ? answer()
-      : { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
-  );
-  const upstreams = {
-    'docker.io': { at: registry, credentials: [{ username: 'someone', password: 'x' }] as never },
-  };
   const mirror = await startMirror(t, { upstreams });
   const control = await controlOf(mirror);
   t.match(endOf(await all(control.prewarm(prewarmOf(['team/secret:1']))), 'report'), { images: { done: 1 } });
@@ -282,18 +296,10 @@ t.test('a manifest that merely names a private layer opens nothing', async (t) =
 t.test(
   'what was carried is for everybody while upstream is not asked, and for those that it names afterwards',
   async (t) => {
-    const registry = await startRegistry(t);
+    const { registry, upstreams } = await guarded(t);
     registry.push('team/app', imageOf('carried', [KIB]), '1');
     const { bundleOf } = await outside(t, (open) => open.push('team/app', imageOf('carried', [KIB]), '1'));
     const file = await bundleOf(['team/app:1']);
-    registry.act((asked, answer) =>
-      asked.headers.authorization
-        ? answer()
-        : { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
-    );
-    const upstreams = {
-      'docker.io': { at: registry, credentials: [{ username: 'someone', password: 'x' }] as never },
-    };
     const mirror = await startMirror(t, { upstreams, offline: true });
     const control = await controlOf(mirror);
     endOf(await take(control, file), 'report');
@@ -305,6 +311,41 @@ t.test(
     );
   },
 );
+
+t.test('what credentials bring into a repository that was carried is not for everybody', async (t) => {
+  const { bundleOf } = await outside(t, (open) => open.push('team/app', imageOf('carried/1', [KIB]), '1'));
+  const file = await bundleOf(['team/app:1']);
+  const { registry, upstreams } = await guarded(t);
+  registry.push('team/app', imageOf('carried/2', [KIB]), '2');
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  endOf(await take(control, file), 'report');
+  // Only manifests come, and nobody asks whether they are for everybody.
+  const foreseen = await all(control.prewarm(prewarmOf(['team/app:2'], { isDryRun: true })));
+  t.match(endOf(foreseen, 'report'), { images: { failed: 0 } });
+  await control.offline(true);
+  t.equal((await mirror.manifest('/v2/team/app/manifests/2')).status, 404);
+});
+
+t.test('what was carried opens nothing where upstream decides who is given it', async (t) => {
+  const secret = imageOf('carried/secret', [50 * KIB]);
+  const [layer] = secret.layers;
+  const { bundleOf } = await outside(t, (open) => {
+    open.push('team/secret', secret, '1');
+    open.push('team/thief', imageWith('carried/thief', secret.layers), '1');
+  });
+  const [file, delta] = [
+    await bundleOf(['team/secret:1']),
+    await bundleOf(['team/thief:1'], [layer?.digest ?? '']),
+  ];
+  const { upstreams } = await guarded(t);
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  endOf(await take(control, file), 'report');
+  t.match(endOf(await take(control, delta), 'refused'), { message: /neither the archive nor the store/ });
+  await control.offline(true);
+  endOf(await take(control, delta), 'report');
+});
 
 t.test(
   'an imported tag is what it was imported as, whatever was known of it; absence is forgotten',
