@@ -2,6 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { RefusedError } from '../refused-error.ts';
+import type { StoredContent } from '../store/content-index.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
 import type { Hold } from '../store/pins.ts';
@@ -97,7 +98,7 @@ async function takeIn(
   parts: AirgapParts,
 ): Promise<ImportEvent[]> {
   refuseLarge(request.bytes, parts);
-  const found = await read(request, archive, sink, parts);
+  const found = await read(request, archive, sink, hold, parts);
   const images = nameImages(found.images, request.as, parts.upstreams);
   if (!request.isDryRun) await adoptImages(images, request, hold, parts);
   return [
@@ -111,6 +112,7 @@ async function read(
   request: ImportRequest,
   archive: AsyncIterable<Buffer>,
   sink: ImportSink,
+  hold: Hold,
   parts: AirgapParts,
 ): Promise<ReadImages> {
   const { ledger } = parts.store;
@@ -120,10 +122,18 @@ async function read(
     onBundle: (bundle) => {
       const { images, requires, totalBytes } = bundle;
       refuseLarge(totalBytes, parts);
+      if (!request.isDryRun) hold.add(storedOf(requires, parts), true); // at once: they may be ten thousands
       expectBase(bundle, sink);
       nameImages(images, request.as, parts.upstreams);
       if (request.isPinning) explainBudget(() => parts.pins.check(requires));
     },
+  });
+}
+
+function storedOf(contents: readonly StoredContent[], { store }: AirgapParts): StoredContent[] {
+  return contents.flatMap(({ digest }) => {
+    const size = store.sizeOf(digest);
+    return size === undefined ? [] : { digest, size };
   });
 }
 

@@ -101,10 +101,15 @@ export class Pins {
    */
   hold(): Hold {
     const id = -++this.#holds;
+    const held = new Set<Digest>();
     return {
       add: (contents, isStored = false) => {
-        if (!isStored) this.check(contents);
-        this.#change(() => this.#take(id, HELD, contents), 'NORMAL');
+        // A transaction takes longer than all else of it: who asks for the same again is spared it.
+        const more = contents.filter(({ digest }) => !held.has(digest));
+        if (more.length === 0) return;
+        if (!isStored) this.check(more);
+        this.#change(() => this.#take(id, HELD, more), 'NORMAL');
+        for (const { digest } of more) held.add(digest);
       },
       release: () => {
         try {
@@ -249,9 +254,9 @@ export class Pins {
   #take(pin: number, root: string, contents: readonly StoredContent[]): void {
     for (const { digest, size } of contents) {
       const before = this.#bytesNamed(digest);
-      this.#statements.insertPinned.run(pin, root, digest, size);
-      this.#bytes += this.#bytesNamed(digest) - before;
-      this.#options.index.pinsChanged(digest);
+      if (this.#statements.insertPinned.run(pin, root, digest, size).changes === 0) continue;
+      this.#bytes += Math.max(0, sizeOnDisk(size) - before);
+      if (before === 0) this.#options.index.pinsChanged(digest);
     }
   }
 
