@@ -40,7 +40,8 @@ export async function* importArchive(
   const read = counted(archive, stop.signal, (more) => {
     bytes += more;
   });
-  const working = work(request, read, parts, (event) => events.push(event)).finally(() => events.end());
+  const sending = { archive: read, signal: stop.signal };
+  const working = work(request, sending, parts, (event) => events.push(event)).finally(() => events.end());
   working.catch(() => undefined); // told below
   const beat = setInterval(() => events.offer(progress()), PROGRESS_INTERVAL_MS);
   try {
@@ -69,17 +70,18 @@ async function* counted(
 
 type Tell = (event: ImportEvent) => void;
 
-async function work(
-  request: ImportRequest,
-  archive: AsyncIterable<Buffer>,
-  parts: AirgapParts,
-  tell: Tell,
-): Promise<void> {
+interface Sending {
+  archive: AsyncIterable<Buffer>;
+  /** whoever sends it has left */
+  signal: AbortSignal;
+}
+
+async function work(request: ImportRequest, sending: Sending, parts: AirgapParts, tell: Tell): Promise<void> {
   const hold = parts.pins.hold();
   const sink = request.isDryRun ? drySink(parts) : storeSink(parts, hold);
   let told: ImportEvent[];
   try {
-    told = await takeIn(request, archive, sink, hold, parts);
+    told = await takeIn(request, sending, sink, hold, parts);
   } catch (error) {
     if (!request.isDryRun) await forget(sink, hold, parts);
     told = [{ kind: 'refused', message: explain(error) }];
@@ -92,7 +94,7 @@ async function work(
 /** @returns what is to be told in the end. @throws where nothing has a name then */
 async function takeIn(
   request: ImportRequest,
-  archive: AsyncIterable<Buffer>,
+  { archive, signal }: Sending,
   sink: ImportSink,
   hold: Hold,
   parts: AirgapParts,
@@ -100,7 +102,7 @@ async function takeIn(
   refuseLarge(request.bytes, parts);
   const found = await read(request, archive, sink, hold, parts);
   const images = nameImages(found.images, request.as, parts.upstreams);
-  if (!request.isDryRun) await adoptImages(images, request, hold, parts);
+  if (!request.isDryRun) await adoptImages(images, { ...request, signal }, hold, parts);
   return [
     ...found.notes.map((message) => ({ kind: 'note', message }) as const),
     ...images.map((image) => ({ kind: 'image', ...describe(image, sink, request) }) as const),

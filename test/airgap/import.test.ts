@@ -3,10 +3,17 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { DaemonControl } from '../../src/admin/control-client.ts';
 import type { ImportEvent, ImportRequest } from '../../src/airgap/commands.ts';
+import { openLocalControl } from '../../src/local-control.ts';
 import { blobOf, imageOf, imageWith, indexOf, KIB, MIB } from '../helpers/content.ts';
 import { all, bytesOf, controlOf, endOf, exportOf, importOf, prewarmOf, sent } from '../helpers/control.ts';
-import { calls, failDisk } from '../helpers/disk-faults.ts';
-import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
+import { calls, failDisk, hangDisk } from '../helpers/disk-faults.ts';
+import {
+  type MirrorSettings,
+  makeConfig,
+  makeDirectory,
+  type RunningMirror,
+  startMirror,
+} from '../helpers/mirror.ts';
 import { contentOf, type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 
@@ -185,6 +192,26 @@ t.test('who stops sending has imported nothing', async (t) => {
     'who leaves is no fault of ours',
   );
   t.match(endOf(await take(control, file), 'report'), { images: 1 });
+});
+
+t.test('who has sent all of it and leaves before it has names has imported nothing', async (t) => {
+  const { bundleOf } = await outside(t, (registry) =>
+    registry.push('team/app', imageOf('left/behind', [20 * KIB]), '1'),
+  );
+  const file = await bundleOf(['team/app:1']);
+  const directory = await makeDirectory(t);
+  const config = makeConfig(directory, { upstreams: { 'docker.io': { at: NOWHERE } }, offline: true });
+  const control = await openLocalControl(config, '0.0.0-test');
+  t.teardown(() => control.close());
+  const disk = hangDisk(t, directory, { matches: calls('read', 'blobs') }); // its manifest, when all has come
+  const events = control.import(importOf(), sent(file))[Symbol.asyncIterator]();
+  await events.next();
+  await until('it looks at what has come', () => disk.hits > 0);
+  const left = events.return?.();
+  disk.lift();
+  await left;
+  for await (const { reference } of control.images()) t.fail(reference);
+  t.equal((await control.status()).store.objects, 0);
 });
 
 t.test('a delta needs its base, and says so', async (t) => {
