@@ -60,9 +60,13 @@ const READ_LIMITS = {
   maxHeaderSize: 16 * 1024,
 };
 
-/** An archive takes as long to come as it takes; whoever sends nothing for this long has gone. */
+/**
+ * An archive takes as long to come as it takes, and a bundle to be read. Who neither sends nor takes anything for this
+ * long has gone; while an import tells how far it is, its sender may be as slow as it likes.
+ */
 const CONTROL_IDLE_MS = 10 * 60_000;
-const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0 };
+/** What an import is to do stands before the archive, in the request's line: with as many names as a command takes. */
+const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0, maxHeaderSize: 1024 * 1024 };
 
 /** Makes the TCP listener's server; it is not listening yet. */
 export function createAdminServer(services: AdminServices): Server {

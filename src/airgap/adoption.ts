@@ -9,14 +9,20 @@ import type { NamedImage } from './import-names.ts';
 import type { AirgapParts, NamedPlace } from './parts.ts';
 import { BY_HAND, explainBudget } from './pinning.ts';
 
+export interface Adoption extends Pick<ImportRequest, 'isPinning'> {
+  /** whoever asked has left: then nothing is adopted */
+  signal: AbortSignal;
+}
+
 /**
  * Gives images names, permission and pins, once all of them is here: all or none.
  * @param hold keeps their content until they are pinned, or have names
- * @throws ArchiveError where something has gone meanwhile; RefusedError where pins do not fit; StorageError
+ * @throws ArchiveError where something has gone meanwhile; RefusedError where pins do not fit; StorageError; the
+ *   signal's reason
  */
 export async function adoptImages(
   images: readonly NamedImage[],
-  { isPinning }: ImportRequest,
+  { isPinning, signal }: Adoption,
   hold: Hold,
   parts: AirgapParts,
 ): Promise<void> {
@@ -45,6 +51,7 @@ export async function adoptImages(
     for (const { place, image } of isPinning ? images : [])
       pins.set(wishOf(place, image), image.digest, image.contents);
   };
+  signal.throwIfAborted();
   try {
     catalog.adopt(adopted, nowMs, CARRIED_AT_MS, pinAll); // all at once: no name without its pin, and no pin without
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Owns an export: which images go into a bundle, and that what goes out is what its digest says. */
 import { createHash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import { repositoryOf } from '../mirror/place.ts';
 import { algorithmOf, type Digest, digestOfHash, parseDigest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
@@ -21,7 +22,7 @@ import { wholeImage } from './pinning.ts';
  * @throws RefusedError where an image that was asked for is not here as a whole, or there is none
  */
 export async function exportImages(request: ExportRequest, parts: AirgapParts): Promise<ExportedBundle> {
-  const { images, leftOut } = select(request, parts);
+  const { images, leftOut } = await select(request, parts);
   const [first] = leftOut;
   if (images.length === 0) {
     const why =
@@ -63,7 +64,8 @@ interface Selection {
   leftOut: ExportPlan['leftOut'];
 }
 
-function select(request: ExportRequest, parts: AirgapParts): Selection {
+/** Of thousands of images that takes seconds: others have their turn after each. */
+async function select(request: ExportRequest, parts: AirgapParts): Promise<Selection> {
   const { selection, references } = request;
   const found = new Map<string, Selected>();
   const leftOut: ExportPlan['leftOut'] = [];
@@ -73,18 +75,17 @@ function select(request: ExportRequest, parts: AirgapParts): Selection {
     for (const one of selectOne(placeOf(text, parts.upstreams), request, parts, leaveOut))
       if (!found.has(one.place.text)) found.set(one.place.text, one);
   };
-  if (selection === 'references') for (const text of references) take(text);
-  else {
-    for (const text of selection === 'pinned' ? pinnedReferences(parts) : storedReferences(parts)) {
-      try {
-        take(text);
-      } catch (error) {
-        if (!(error instanceof RefusedError)) throw error;
-        if (selection === 'pinned')
-          throw new RefusedError(409, `what is pinned is not all here: ${error.message}`);
-        leftOut.push({ reference: text, message: error.message });
-      }
+  const all = { references: () => references, pinned: pinnedReferences, all: storedReferences };
+  for (const text of all[selection](parts)) {
+    try {
+      take(text);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || selection === 'references') throw error;
+      if (selection === 'pinned')
+        throw new RefusedError(409, `what is pinned is not all here: ${error.message}`);
+      leftOut.push({ reference: text, message: error.message });
     }
+    await turn();
   }
   return { images: [...found.values()], leftOut };
 }

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { parseDigest } from '../oci/digest.ts';
 import { RefusedError } from '../refused-error.ts';
+import type { StoredContent } from '../store/content-index.ts';
 import { DigestMismatchError, NoRoomError, StorageError } from '../store/errors.ts';
 import { sizeOnDisk } from '../store/ledger.ts';
 import type { Hold } from '../store/pins.ts';
@@ -40,7 +41,8 @@ export async function* importArchive(
   const read = counted(archive, stop.signal, (more) => {
     bytes += more;
   });
-  const working = work(request, read, parts, (event) => events.push(event)).finally(() => events.end());
+  const sending = { archive: read, signal: stop.signal };
+  const working = work(request, sending, parts, (event) => events.push(event)).finally(() => events.end());
   working.catch(() => undefined); // told below
   const beat = setInterval(() => events.offer(progress()), PROGRESS_INTERVAL_MS);
   try {
@@ -69,17 +71,18 @@ async function* counted(
 
 type Tell = (event: ImportEvent) => void;
 
-async function work(
-  request: ImportRequest,
-  archive: AsyncIterable<Buffer>,
-  parts: AirgapParts,
-  tell: Tell,
-): Promise<void> {
+interface Sending {
+  archive: AsyncIterable<Buffer>;
+  /** whoever sends it has left */
+  signal: AbortSignal;
+}
+
+async function work(request: ImportRequest, sending: Sending, parts: AirgapParts, tell: Tell): Promise<void> {
   const hold = parts.pins.hold();
   const sink = request.isDryRun ? drySink(parts) : storeSink(parts, hold);
   let told: ImportEvent[];
   try {
-    told = await takeIn(request, archive, sink, hold, parts);
+    told = await takeIn(request, sending, sink, hold, parts);
   } catch (error) {
     if (!request.isDryRun) await forget(sink, hold, parts);
     told = [{ kind: 'refused', message: explain(error) }];
@@ -92,15 +95,15 @@ async function work(
 /** @returns what is to be told in the end. @throws where nothing has a name then */
 async function takeIn(
   request: ImportRequest,
-  archive: AsyncIterable<Buffer>,
+  { archive, signal }: Sending,
   sink: ImportSink,
   hold: Hold,
   parts: AirgapParts,
 ): Promise<ImportEvent[]> {
   refuseLarge(request.bytes, parts);
-  const found = await read(request, archive, sink, parts);
+  const found = await read(request, archive, sink, hold, parts);
   const images = nameImages(found.images, request.as, parts.upstreams);
-  if (!request.isDryRun) await adoptImages(images, request, hold, parts);
+  if (!request.isDryRun) await adoptImages(images, { ...request, signal }, hold, parts);
   return [
     ...found.notes.map((message) => ({ kind: 'note', message }) as const),
     ...images.map((image) => ({ kind: 'image', ...describe(image, sink, request) }) as const),
@@ -112,6 +115,7 @@ async function read(
   request: ImportRequest,
   archive: AsyncIterable<Buffer>,
   sink: ImportSink,
+  hold: Hold,
   parts: AirgapParts,
 ): Promise<ReadImages> {
   const { ledger } = parts.store;
@@ -121,6 +125,7 @@ async function read(
     onBundle: (bundle) => {
       const { images, requires, totalBytes } = bundle;
       refuseLarge(totalBytes, parts);
+      if (!request.isDryRun) hold.add(storedOf(requires, parts), true); // at once: they may be ten thousands
       expectBase(bundle, sink);
       nameImages(images, request.as, parts.upstreams);
       if (request.isPinning) explainBudget(() => parts.pins.check(requires));
@@ -142,6 +147,13 @@ export function refuseWithoutRoom(
     return digest ? [{ digest, size }] : [];
   });
   explainBudget(() => pins.check(known));
+}
+
+function storedOf(contents: readonly StoredContent[], { store }: AirgapParts): StoredContent[] {
+  return contents.flatMap(({ digest }) => {
+    const size = store.sizeOf(digest);
+    return size === undefined ? [] : { digest, size };
+  });
 }
 
 /** Before anything is evicted for what cannot stay. */

@@ -59,7 +59,6 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
   const { store, intake } = parts;
   const proven = new ProvenContent(parts);
   const added = new Set<Digest>();
-  const relied = new Set<Digest>();
   let readBytes = 0;
   const take = async (
     wanted: Digest | undefined,
@@ -85,8 +84,7 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
     sizeOf: (digest) => {
       const size = proven.sizeOf(digest);
       // Who is told that it is here passes its bytes over: it must stay.
-      if (size !== undefined && !relied.has(digest)) hold.add([{ digest, size }], true);
-      if (size !== undefined) relied.add(digest);
+      if (size !== undefined) hold.add([{ digest, size }], true);
       return size;
     },
     put: async (digest, size, body) => {

@@ -83,14 +83,14 @@ export class Visibility {
       if (word?.isPublic) return;
       throw offlineUnknown(wishName(place, wish), wish.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN');
     }
-    const isCarried = word?.atMs === CARRIED_AT_MS;
-    if (word?.isPublic && !isCarried) {
+    const isPublic = word?.isPublic === true && !isCarried(word);
+    if (isPublic) {
       const { askedInVainAtMs: atMs } = word;
       const isQuiet = atMs !== undefined && isWithin(ASK_AGAIN_AFTER_MS, atMs, now());
       if (isQuiet || isWithin(place.upstream.publicTtlMs, word.atMs, now())) return;
     } else if (word && isWithin(BRIEF_MS, word.atMs, now())) throw refusal(place);
     this.#absences.check(wishName(place, wish));
-    await this.#ask(place, wish, word?.isPublic === true && !isCarried);
+    await this.#ask(place, wish, isPublic);
   }
 
   /**
@@ -120,7 +120,9 @@ export class Visibility {
 
   /** @returns whether what is held of the repository would be served now; without asking, for lists of them */
   isServable(place: Place): boolean {
-    return this.isOpen(place) || this.#words.get(pathOf(place))?.isPublic === true;
+    if (this.isOpen(place)) return true;
+    const word = this.#words.get(pathOf(place));
+    return word?.isPublic === true && (!isCarried(word) || this.#options.isOffline());
   }
 
   /**
@@ -131,7 +133,8 @@ export class Visibility {
    */
   granted(place: Place, client: Upstream): void {
     const word = this.#words.get(pathOf(place)) ?? this.#recall(place);
-    const isSaid = word?.isPublic || (word !== undefined && client.hasCredentials);
+    // Whoever carried content here has said nothing of what upstream gives.
+    const isSaid = word !== undefined && (word.isPublic ? !isCarried(word) : client.hasCredentials);
     if (isSaid && !word.isNoted) this.#learn(place, word.isPublic, word.atMs);
     if (isSaid) return;
     // A download may have gone on with the credentials of the client that came after.
@@ -161,7 +164,7 @@ export class Visibility {
       }
     } catch (error) {
       const word = this.#words.get(pathOf(place));
-      if (!cannotSay(error) || !word?.isPublic || word.atMs === CARRIED_AT_MS)
+      if (!cannotSay(error) || !word?.isPublic || isCarried(word))
         throw toRegistryError(wishName(place, wish), error);
       this.#words.set(pathOf(place), { ...word, askedInVainAtMs: this.#options.now() });
     }
@@ -239,6 +242,10 @@ export class Visibility {
     this.#words.set(path, word);
     return word;
   }
+}
+
+function isCarried({ atMs }: Word): boolean {
+  return atMs === CARRIED_AT_MS;
 }
 
 function refusal({ upstream, repository }: Place): RegistryError {

@@ -59,7 +59,7 @@ export class Partials {
     for (const name of names) {
       const digest = digestOfPartial(name);
       if (digest) partials.push({ digest, ...(await stat(this.#layout.partial(digest))) });
-      else if (!isNoteOf(names, name)) await unlink(join(this.#layout.fills, name));
+      else if (!isNoteOf(names, name)) await unlinkIfThere(join(this.#layout.fills, name)); // by who ends late, too
     }
     for (const { digest, size, mtimeMs } of partials.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
       const note = await this.#readNote(digest);

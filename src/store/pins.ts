@@ -48,6 +48,7 @@ export interface Hold {
    * @throws PinBudgetError, StorageError; nothing is held then that was not before
    */
   add(contents: readonly StoredContent[], isStored?: boolean): void;
+  /** Where the catalog cannot note it, `Pins.finishReleases` does later. */
   release(): void;
 }
 
@@ -66,6 +67,8 @@ export class Pins {
   /** of all that belongs to pins, stored or not */
   #bytes = 0;
   #holds = 0;
+  /** holds that have ended, and of which the catalog could not note it */
+  readonly #unreleased = new Set<number>();
   #changes = 0;
 
   constructor(options: PinsOptions) {
@@ -98,17 +101,38 @@ export class Pins {
    */
   hold(): Hold {
     const id = -++this.#holds;
+    const held = new Set<Digest>();
     return {
       add: (contents, isStored = false) => {
-        if (!isStored) this.check(contents);
-        this.#change(() => this.#take(id, HELD, contents), 'NORMAL');
+        // A transaction takes longer than all else of it: who asks for the same again is spared it.
+        const more = contents.filter(({ digest }) => !held.has(digest));
+        if (more.length === 0) return;
+        if (!isStored) this.check(more);
+        this.#change(() => this.#take(id, HELD, more), 'NORMAL');
+        for (const { digest } of more) held.add(digest);
       },
       release: () => {
-        const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
-        if (held.length === 0) return;
-        this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
+        try {
+          this.#release(id);
+        } catch {
+          this.#unreleased.add(id); // whoever held it is done; a full disk notes it when it can
+        }
       },
     };
+  }
+
+  /** Ends holds whose end could not be noted. To be called every few seconds. @throws StorageError */
+  finishReleases(): void {
+    for (const id of this.#unreleased) {
+      this.#release(id);
+      this.#unreleased.delete(id);
+    }
+  }
+
+  #release(id: number): void {
+    const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
+    if (held.length === 0) return;
+    this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
   }
 
   /**
@@ -230,9 +254,9 @@ export class Pins {
   #take(pin: number, root: string, contents: readonly StoredContent[]): void {
     for (const { digest, size } of contents) {
       const before = this.#bytesNamed(digest);
-      this.#statements.insertPinned.run(pin, root, digest, size);
-      this.#bytes += this.#bytesNamed(digest) - before;
-      this.#options.index.pinsChanged(digest);
+      if (this.#statements.insertPinned.run(pin, root, digest, size).changes === 0) continue;
+      this.#bytes += Math.max(0, sizeOnDisk(size) - before);
+      if (before === 0) this.#options.index.pinsChanged(digest);
     }
   }
 

@@ -3,10 +3,17 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { DaemonControl } from '../../src/admin/control-client.ts';
 import type { ImportEvent, ImportRequest } from '../../src/airgap/commands.ts';
+import { openLocalControl } from '../../src/local-control.ts';
 import { blobOf, imageOf, imageWith, indexOf, KIB, MIB } from '../helpers/content.ts';
 import { all, bytesOf, controlOf, endOf, exportOf, importOf, prewarmOf, sent } from '../helpers/control.ts';
-import { calls, failDisk } from '../helpers/disk-faults.ts';
-import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
+import { calls, failDisk, hangDisk } from '../helpers/disk-faults.ts';
+import {
+  type MirrorSettings,
+  makeConfig,
+  makeDirectory,
+  type RunningMirror,
+  startMirror,
+} from '../helpers/mirror.ts';
 import { contentOf, type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 
@@ -30,6 +37,18 @@ async function inside(t: Test, settings: Partial<MirrorSettings> = {}) {
   const upstreams = { 'docker.io': { at: NOWHERE } };
   const mirror = await startMirror(t, { upstreams, offline: true, ...settings });
   return { mirror, control: await controlOf(mirror) };
+}
+
+/** A registry that gives nothing to strangers, and how a hubcap asks it that has an account. */
+async function guarded(t: Test) {
+  const registry = await startRegistry(t);
+  registry.act((asked, answer) =>
+    asked.headers.authorization
+      ? answer()
+      : { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
+  );
+  const credentials = [{ username: 'someone', password: 'x' }] as never;
+  return { registry, upstreams: { 'docker.io': { at: registry, credentials } } };
 }
 
 const take = (
@@ -175,6 +194,26 @@ t.test('who stops sending has imported nothing', async (t) => {
   t.match(endOf(await take(control, file), 'report'), { images: 1 });
 });
 
+t.test('who has sent all of it and leaves before it has names has imported nothing', async (t) => {
+  const { bundleOf } = await outside(t, (registry) =>
+    registry.push('team/app', imageOf('left/behind', [20 * KIB]), '1'),
+  );
+  const file = await bundleOf(['team/app:1']);
+  const directory = await makeDirectory(t);
+  const config = makeConfig(directory, { upstreams: { 'docker.io': { at: NOWHERE } }, offline: true });
+  const control = await openLocalControl(config, '0.0.0-test');
+  t.teardown(() => control.close());
+  const disk = hangDisk(t, directory, { matches: calls('read', 'blobs') }); // its manifest, when all has come
+  const events = control.import(importOf(), sent(file))[Symbol.asyncIterator]();
+  await events.next();
+  await until('it looks at what has come', () => disk.hits > 0);
+  const left = events.return?.();
+  disk.lift();
+  await left;
+  for await (const { reference } of control.images()) t.fail(reference);
+  t.equal((await control.status()).store.objects, 0);
+});
+
 t.test('a delta needs its base, and says so', async (t) => {
   const base = blobOf(300 * KIB, 'delta/base');
   const {
@@ -225,6 +264,16 @@ t.test('names are those that were asked for', async (t) => {
   t.equal((await mirror.manifest('/v2/team/new/manifests/9')).status, 200);
 });
 
+t.test('as many names as a command line takes', async (t) => {
+  const { bundleOf } = await outside(t, (registry) => {
+    registry.push('team/app', imageOf('many/names', [KIB]), '1');
+  });
+  const file = await bundleOf(['team/app:1']);
+  const { control } = await inside(t);
+  const as = Array.from({ length: 500 }, (_, n) => `registry.example.test/team/app:${n}=team/other:${n}`);
+  t.match(endOf(await take(control, file, { as }), 'refused'), { message: /the archive has no/ });
+});
+
 t.test('too large is refused before anything is evicted for it', async (t) => {
   const { bundleOf } = await outside(t, (registry) => {
     registry.push('team/large', imageOf('too/large', [900 * KIB]), '1');
@@ -250,17 +299,9 @@ t.test('an archive that does not say how large it is, and is too large, is refus
 });
 
 t.test('a manifest that merely names a private layer opens nothing', async (t) => {
-  const registry = await startRegistry(t);
+  const { registry, upstreams } = await guarded(t);
   const secret = imageOf('secret', [50 * KIB]);
   registry.push('team/secret', secret, '1');
-  registry.act((asked, answer) =>
-    asked.headers.authorization
-      ? answer()
-      : { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
-  );
-  const upstreams = {
-    'docker.io': { at: registry, credentials: [{ username: 'someone', password: 'x' }] as never },
-  };
   const mirror = await startMirror(t, { upstreams });
   const control = await controlOf(mirror);
   t.match(endOf(await all(control.prewarm(prewarmOf(['team/secret:1']))), 'report'), { images: { done: 1 } });
@@ -282,18 +323,10 @@ t.test('a manifest that merely names a private layer opens nothing', async (t) =
 t.test(
   'what was carried is for everybody while upstream is not asked, and for those that it names afterwards',
   async (t) => {
-    const registry = await startRegistry(t);
+    const { registry, upstreams } = await guarded(t);
     registry.push('team/app', imageOf('carried', [KIB]), '1');
     const { bundleOf } = await outside(t, (open) => open.push('team/app', imageOf('carried', [KIB]), '1'));
     const file = await bundleOf(['team/app:1']);
-    registry.act((asked, answer) =>
-      asked.headers.authorization
-        ? answer()
-        : { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } },
-    );
-    const upstreams = {
-      'docker.io': { at: registry, credentials: [{ username: 'someone', password: 'x' }] as never },
-    };
     const mirror = await startMirror(t, { upstreams, offline: true });
     const control = await controlOf(mirror);
     endOf(await take(control, file), 'report');
@@ -305,6 +338,41 @@ t.test(
     );
   },
 );
+
+t.test('what credentials bring into a repository that was carried is not for everybody', async (t) => {
+  const { bundleOf } = await outside(t, (open) => open.push('team/app', imageOf('carried/1', [KIB]), '1'));
+  const file = await bundleOf(['team/app:1']);
+  const { registry, upstreams } = await guarded(t);
+  registry.push('team/app', imageOf('carried/2', [KIB]), '2');
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  endOf(await take(control, file), 'report');
+  // Only manifests come, and nobody asks whether they are for everybody.
+  const foreseen = await all(control.prewarm(prewarmOf(['team/app:2'], { isDryRun: true })));
+  t.match(endOf(foreseen, 'report'), { images: { failed: 0 } });
+  await control.offline(true);
+  t.equal((await mirror.manifest('/v2/team/app/manifests/2')).status, 404);
+});
+
+t.test('what was carried opens nothing where upstream decides who is given it', async (t) => {
+  const secret = imageOf('carried/secret', [50 * KIB]);
+  const [layer] = secret.layers;
+  const { bundleOf } = await outside(t, (open) => {
+    open.push('team/secret', secret, '1');
+    open.push('team/thief', imageWith('carried/thief', secret.layers), '1');
+  });
+  const [file, delta] = [
+    await bundleOf(['team/secret:1']),
+    await bundleOf(['team/thief:1'], [layer?.digest ?? '']),
+  ];
+  const { upstreams } = await guarded(t);
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  endOf(await take(control, file), 'report');
+  t.match(endOf(await take(control, delta), 'refused'), { message: /neither the archive nor the store/ });
+  await control.offline(true);
+  endOf(await take(control, delta), 'report');
+});
 
 t.test(
   'an imported tag is what it was imported as, whatever was known of it; absence is forgotten',

@@ -118,6 +118,25 @@ t.test('holds end with the process, and pins do not', async (t) => {
   t.equal(again.index.isPinned(held.digest), false);
 });
 
+t.test('a hold whose end the catalog cannot note ends when it can', async (t) => {
+  const rig = await openRig(t);
+  const pins = pinsOf(rig, () => 100 * BLOCK);
+  const [a, b] = [content(1), content(2)];
+  for (const one of [a, b]) rig.index.add(one, 1);
+  const [first, second] = [pins.hold(), pins.hold()];
+  first.add([a]);
+  second.add([b]);
+  rig.database.exec("CREATE TRIGGER refuse BEFORE DELETE ON pinned BEGIN SELECT RAISE(ABORT, 'full'); END");
+  t.doesNotThrow(() => first.release(), 'whoever held it is done');
+  t.ok(rig.index.isPinned(a.digest));
+  t.throws(() => pins.finishReleases(), { name: 'StorageError' });
+  rig.database.exec('DROP TRIGGER refuse');
+  pins.finishReleases();
+  t.equal(rig.index.isPinned(a.digest), false);
+  t.ok(rig.index.isPinned(b.digest), 'what is held still is');
+  t.equal(pins.bytes, BLOCK);
+});
+
 t.test('a change that the catalog refuses leaves pins and counts as they were', async (t) => {
   const rig = await openRig(t);
   const pins = pinsOf(rig, () => 100 * BLOCK);

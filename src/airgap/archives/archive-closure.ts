@@ -68,6 +68,7 @@ export class ClosureWalker {
     if (there === undefined) return undefined;
     expectSize(digest, size, there);
     if (there > MAX_MANIFEST_BYTES) throw new ArchiveError(`${digest} is larger than a manifest may be`);
+    this.#limit.read(there);
     const body = await this.#sink.read(digest, MAX_MANIFEST_BYTES);
     const manifest = body && parseManifest(body, mediaType);
     const isKnown = manifest && (manifest.isIndex || manifest.children.some(({ role }) => role === 'config'));

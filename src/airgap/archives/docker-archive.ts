@@ -11,6 +11,7 @@ import { entryPath } from './entry-path.ts';
 import type { Gathered, GatheredFile } from './gather.ts';
 import { parseDocument } from './json-document.ts';
 import type { Notes } from './notes.ts';
+import type { WalkLimit } from './walk-limit.ts';
 
 const MANIFEST = 'manifest.json';
 /** `<hex>/layer.tar` leads to another layer, which leads to a third where all three are the same. */
@@ -46,12 +47,17 @@ export function repoTagsByConfig(gathered: Gathered): Map<Digest, FullImageName[
 /**
  * Makes the manifests that the archive does not have: OCI's, always the same for the same image.
  * @returns an image for each name; without a name where the archive has none
- * @throws ArchiveError where what `manifest.json` names is not there, or is not what the configuration says; what the sink throws
+ * @throws ArchiveError where what `manifest.json` names is not there, or is not what the configuration says,
+ *   or they name too much; what the sink throws
  */
-export async function dockerArchiveImages(gathered: Gathered, sink: ContentSink): Promise<ArchivedImage[]> {
+export async function dockerArchiveImages(
+  gathered: Gathered,
+  sink: ContentSink,
+  limit: WalkLimit,
+): Promise<ArchivedImage[]> {
   const images: ArchivedImage[] = [];
   for (const described of readDockerManifest(gathered)) {
-    const contents = await makeManifest(described, gathered, sink);
+    const contents = await makeManifest(described, gathered, sink, limit);
     const names = namesOf(described, gathered.notes);
     for (const name of names.length > 0 ? names : [undefined])
       images.push({
@@ -84,9 +90,12 @@ async function makeManifest(
   { Config, Layers }: DockerImage,
   gathered: Gathered,
   sink: ContentSink,
+  limit: WalkLimit,
 ): Promise<[ArchivedContent, ...ArchivedContent[]]> {
   const config = find(Config, gathered);
   expectNamedRight(Config, config);
+  limit.spend((Layers ?? []).length);
+  limit.read(config.size);
   const layers = (Layers ?? []).map((path) => ({ path, ...find(path, gathered) }));
   expectLayers(Config, await readDiffIds(Config, config, sink), layers);
   const body = encodeManifest(config, layers);

@@ -56,7 +56,7 @@ async function understand(
   if (documents.has('index.json'))
     return { kind: 'oci-layout', images: await layoutImages(gathered, sink, limit) };
   if (documents.has('manifest.json'))
-    return { kind: 'docker-archive', images: await dockerArchiveImages(gathered, sink) };
+    return { kind: 'docker-archive', images: await dockerArchiveImages(gathered, sink, limit) };
   throw new ArchiveError(
     'the archive has neither an index.json nor a manifest.json: it is no archive of images (docker save, podman save, skopeo copy, hubcap export)',
   );

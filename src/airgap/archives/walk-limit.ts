@@ -1,11 +1,14 @@
-/** Owns the bound on what the images of one archive may name: small indexes can name the same content over and over. */
+/** Owns the bounds on what the images of one archive may name and have read: small indexes can name the same over and over. */
 import { ArchiveError } from './archive-error.ts';
 
 /** Of all images and indexes together; five thousand images of a hundred layers name half of that. */
 const MAX_CONTENTS = 1_000_000;
+/** Of manifests and configurations, each as often as it is read: ten seconds of reading. */
+const MAX_READ_BYTES = 256 * 1024 * 1024;
 
 export class WalkLimit {
   #left: number;
+  #leftBytes = MAX_READ_BYTES;
 
   constructor(max: number = MAX_CONTENTS) {
     this.#left = max;
@@ -17,9 +20,21 @@ export class WalkLimit {
    */
   spend(count: number): void {
     this.#left -= count;
-    if (this.#left < 0)
-      throw new ArchiveError(
-        'the images of the archive name more content than can be looked through; split the archive',
-      );
+    if (this.#left < 0) throw tooMuch();
   }
+
+  /**
+   * @param bytes of a document that is about to be read
+   * @throws ArchiveError where they are too many
+   */
+  read(bytes: number): void {
+    this.#leftBytes -= bytes;
+    if (this.#leftBytes < 0) throw tooMuch();
+  }
+}
+
+function tooMuch(): ArchiveError {
+  return new ArchiveError(
+    'the images of the archive name more content than can be looked through; split the archive',
+  );
 }

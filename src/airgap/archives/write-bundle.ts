@@ -1,6 +1,7 @@
 /** Owns the writing of bundles: one tar that is an OCI image layout, and has what `docker load` reads beside it. */
 import { algorithmOf, type Digest } from '../../oci/digest.ts';
 import { OCI_INDEX } from '../../oci/media-types.ts';
+import { RefusedError } from '../../refused-error.ts';
 import type { ArchivedContent, ArchivedImage, ContentSource } from '../archive-content.ts';
 import { blobPath } from './blob-path.ts';
 import {
@@ -31,7 +32,7 @@ export interface BundlePlan {
  * Decides what a bundle will be. The same images and content give the same bytes, in whatever order they are named.
  * @param since digests that earlier bundles carried: they are left out, and noted as required
  * @param source is asked for manifests alone
- * @throws Error where one name stands for two images, or there are too many for one bundle; what `source` throws
+ * @throws Error where one name stands for two images; RefusedError where there are too many for one bundle; what `source` throws
  */
 export async function planBundle(
   images: readonly ArchivedImage[],
@@ -55,7 +56,8 @@ export async function planBundle(
   ];
   for (const { path, body } of documents)
     if (body.length > MAX_DOCUMENT_BYTES)
-      throw new Error(
+      throw new RefusedError(
+        409,
         `${sorted.length} images are too many for one bundle: ${path} would have ${body.length} bytes; export them in parts`,
       );
   return { index, documents, contents, size: sizeOf(documents, contents) };

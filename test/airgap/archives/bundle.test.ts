@@ -149,6 +149,19 @@ t.test('one name cannot stand for two images', async (t) => {
   await t.rejects(planBundle(images, NOTHING, content), /docker.io\/a\/b:1 is asked for twice/);
 });
 
+t.test('more images than one bundle takes are refused, and whoever asks is told so', async (t) => {
+  const content = new MemoryContent();
+  const image = singleImage(content, undefined, { layers: ['x'] });
+  const images = Array.from({ length: 20_000 }, (_, at) => ({
+    ...image,
+    name: parseFullName(`registry.example.test/team/app:${at}`),
+  }));
+  await t.rejects(planBundle(images, NOTHING, content), {
+    name: 'RefusedError',
+    message: /export them in parts/,
+  });
+});
+
 t.test('a delta carries what is new, and says what it needs', async (t) => {
   const content = new MemoryContent();
   const first = singleImage(content, 'a/b:1', { layers: ['base', 'one'] });

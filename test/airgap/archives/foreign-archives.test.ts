@@ -447,6 +447,25 @@ t.test('indexes that name the same over and over are refused, soon and in little
   );
 });
 
+t.test('images that have the same document read over and over are refused, soon', async (t) => {
+  const large = JSON.stringify({
+    ...JSON.parse(config.toString()),
+    comment: 'x'.repeat(4 * 1024 * 1024 - 2000),
+  });
+  const images = Array.from({ length: 1000 }, (_, at) => ({
+    Config: 'config.json',
+    RepoTags: [`a/b:${at}`],
+    Layers: ['base.tar', 'top.tar', 'base.tar'],
+  }));
+  const archive = rawTar(
+    { path: 'base.tar', body: base },
+    { path: 'top.tar', body: top },
+    { path: 'config.json', body: large },
+    json('manifest.json', images),
+  );
+  await expectRefused(t, archive, /name more content than can be looked through/, 'one configuration');
+});
+
 t.test('layouts that are refused', async (t) => {
   const { content, image, index } = twoPlatforms(['amd64']);
   const [descriptor] = index.manifests;
