@@ -24,11 +24,12 @@ const MAX_LEVELS = 6;
  */
 export async function fetchImage(
   item: PrewarmItem,
-  context: FetchContext,
+  context: FetchContext & Pick<ImageInWork, 'pulled'>,
 ): Promise<PrewarmedImage | undefined> {
   const { request, parts } = context;
   const place = placeOf(item.reference, parts.upstreams);
-  const work: ImageInWork = { ...context, place, pulled: new Set() };
+  const work: ImageInWork = { ...context, place };
+  context.tally.needs(place.upstream, 0);
   if (request.isDryRun) return await foreseeImage(item, work);
   const { digest, closure } = await fetchManifests(item, work);
   await fetchContent(work, closure);
@@ -55,7 +56,8 @@ async function foreseeImage(item: PrewarmItem, work: ImageInWork): Promise<Prewa
     const choice = choiceOf(item.platforms ?? request.platforms);
     const known = digest && chosenClosure(digest, choice, closureSources(parts));
     if (known) meetAll(work, known.contents);
-    tally.foreseeUnknown(Math.max(1, known?.unknown.length ?? 0));
+    tally.foreseeUnknown();
+    tally.needs(place.upstream, Math.max(1, known?.unknown.length ?? 0));
     const message = `what it has is not known: ${error.message}`;
     tell({ kind: 'note', reference: place.text, message });
     return undefined;
