@@ -7,7 +7,7 @@ import { type Content, type Image, imageOf, indexOf, KIB, MIB } from '../helpers
 import { all, controlOf, endOf, prewarmOf } from '../helpers/control.ts';
 import { scheduleOf, writeList } from '../helpers/image-lists.ts';
 import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
-import { blobDownloads, failing, only, outOfPulls, pulls, stalling } from '../helpers/personas.ts';
+import { askedTooOften, blobDownloads, failing, only, stalling } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 
@@ -157,8 +157,8 @@ t.test('a pin that a limit holds up holds up no other', async (t) => {
   const names = ['limited.test/team/app:latest', NAME];
   for (const name of names) await pin(name);
   for (const one of [limited, registry]) one.push('team/app', after, 'latest');
-  limited.act(only(pulls, outOfPulls({ 'retry-after': '21600' })));
-  for (const path of ['/v2/limited.test/team/app/manifests/latest', PATH]) await mirror.head(path);
+  for (const path of ['/v2/limited.test/team/app/manifests/latest', PATH]) await mirror.manifest(path);
+  limited.act(askedTooOften({ 'retry-after': '21600' }));
   const digests = async (): Promise<string[]> => (await pins()).map(({ digest }) => digest);
   await inTime('the other is followed', async () => (await digests())[1] === after.manifest.digest);
   t.same(await digests(), [before.manifest.digest, after.manifest.digest]);
