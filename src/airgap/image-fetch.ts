@@ -3,7 +3,8 @@
 import { repositoryOf } from '../mirror/place.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
-import { platformText } from '../oci/platform.ts';
+import { isPlatform, parsePlatform, platformText } from '../oci/platform.ts';
+import { referenceText } from '../oci/reference.ts';
 import { RegistryError } from '../oci/registry-error.ts';
 import type { ArchivedContent } from './archive-content.ts';
 import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
@@ -33,7 +34,7 @@ export async function fetchImage(
   if (request.isDryRun) return await foreseeImage(item, work);
   const { digest, closure } = await fetchManifests(item, work);
   await fetchContent(work, closure);
-  if (request.isPinning && context.isPinWanted()) {
+  if (request.isPinning && context.isPinWanted() && !isLoss(work, digest, closure)) {
     const platforms = item.platforms ?? request.platforms;
     pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
@@ -106,6 +107,16 @@ async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> 
   } finally {
     tally.end(running);
   }
+}
+
+/** Whether the tag was pinned with a platform that what it is now does not have: what it was stays until it has. */
+function isLoss({ place, origin, parts }: ImageInWork, digest: Digest, { lacking }: Closure): boolean {
+  const [pin] = parts.pins
+    .of(repositoryOf(place), referenceText(place.name.reference))
+    .filter((one) => one.origin === origin && one.digest !== digest);
+  const had =
+    !pin || pin.platforms === 'all' ? [] : pin.platforms.flatMap((text) => parsePlatform(text) ?? []);
+  return lacking.some((wanted) => had.some((one) => isPlatform(one, wanted)));
 }
 
 /** A platform that an index does not have is a failure, after all else of it was fetched. */

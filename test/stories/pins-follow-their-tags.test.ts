@@ -164,6 +164,23 @@ t.test('a pin that a limit holds up holds up no other', async (t) => {
   t.same(await digests(), [before.manifest.digest, after.manifest.digest]);
 });
 
+t.test('a tag that moved to less than is pinned is not followed before the rest is there', async (t) => {
+  const { registry, mirror, control, pins, inTime } = await start(t);
+  const first = indexOf({ amd64: imageOf('a1', [KIB]), arm64: imageOf('a2', [KIB]) });
+  const less = indexOf({ amd64: imageOf('a3', [KIB]) });
+  const last = indexOf({ amd64: imageOf('a3', [KIB]), arm64: imageOf('a4', [KIB]) });
+  registry.push('team/app', first, 'latest');
+  const platforms = ['linux/amd64', 'linux/arm64'];
+  await all(control.prewarm(prewarmOf([NAME], { isPinning: true, platforms })));
+  registry.push('team/app', less, 'latest');
+  await mirror.manifest(PATH);
+  await inTime('it is said', () => logged(mirror, 'could not be brought up to date', 'linux/arm64') > 0);
+  t.match(await pins(), [{ digest: first.manifest.digest, platforms, isComplete: true }]);
+  registry.push('team/app', last, 'latest');
+  await inTime('it is followed', async () => (await pins())[0]?.digest === last.manifest.digest);
+  t.match(await pins(), [{ platforms, isComplete: true }]);
+});
+
 t.test('a pin by digest never moves', async (t) => {
   const { registry, clock, mirror, pin, pins } = await start(t);
   await pin(`${HOST}/team/app@${before.manifest.digest}`);
