@@ -62,7 +62,7 @@ export async function runBackground({
     const dropped = opened.misses.takeDropped();
     if (dropped > 0) log.warn({ dropped }, 'more was missed at once than the miss list takes');
     await opened.store.finishRemovals();
-    opened.pins.finishReleases();
+    await opened.pins.finishReleases();
   });
   every(FLUSH_INTERVAL_MS, 'the pins could not be copied', () => opened.copyPins());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {

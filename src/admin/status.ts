@@ -228,7 +228,7 @@ export function describeStatus(sources: StatusSources): Status {
         isInsecure,
       })),
       restingUntil: timeText(client.restingUntilMs),
-      accounts: client.accounts.map(({ restingUntilMs, rejectedUntilMs, ...account }) => ({
+      accounts: client.accounts.map(({ restingUntilMs, rejectedUntilMs, spare: _, ...account }) => ({
         ...account,
         restingUntil: timeText(restingUntilMs),
         rejectedUntil: timeText(rejectedUntilMs),

@@ -76,14 +76,26 @@ export interface PrewarmForecast {
   unknownImages: number;
   /** pulls that are still needed at least: what the dry run fetched is kept and not needed again */
   pullsNeeded: number;
-  /** undefined where no limit is known */
-  pullsLeft: number | undefined;
+  /** of each upstream of the list */
+  limits: PullForecast[];
   hasPulls: boolean;
   /** on disk: of all the images, of what else is pinned, and what the store may hold */
   neededBytes: number;
   pinnedBytes: number;
   maxBytes: number;
   hasRoom: boolean;
+}
+
+/** Whether what an upstream still allows suffices. */
+export interface PullForecast {
+  upstream: string;
+  pullsNeeded: number;
+  /** without what is kept for clients, all accounts together; undefined where no limit is known */
+  pullsLeft: number | undefined;
+  /** `left` is undefined where upstream has not said it, or too long ago */
+  accounts: { account: string; left: number | undefined }[];
+  /** also where an account may have more than is known */
+  hasPulls: boolean;
 }
 
 export type PrewarmEvent =

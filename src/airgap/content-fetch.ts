@@ -47,9 +47,9 @@ async function fetchMissing(work: ImageInWork, contents: readonly ArchivedConten
 }
 
 async function fetchOne(work: ImageInWork, { digest, kind }: ArchivedContent): Promise<void> {
-  const { parts, place, signal } = work;
+  const { parts, place, signal, sinceMs } = work;
   if (kind === 'manifest') {
-    await patiently(work, () => parts.manifests.obtain(place, { kind: 'digest', digest }));
+    await patiently(work, () => parts.manifests.obtain(place, { kind: 'digest', digest }, sinceMs));
     return;
   }
   const { source, reader, ended } = await patiently(work, () => parts.blobs.resume({ ...place, digest }));

@@ -191,7 +191,7 @@ async function* held(
       if (!(await store.isStored(digest))) throw new Error(`${digest} was evicted meanwhile: export again`);
     yield* write();
   } finally {
-    hold.release();
+    await hold.release();
   }
 }
 

@@ -69,7 +69,7 @@ export class PinFollower {
   async #followDue(signal: AbortSignal): Promise<void> {
     const { parts, whenOffline } = this.#options;
     if (parts.isOffline()) return; // due as soon as it is online again
-    const due = this.#due();
+    const due = await this.#due();
     if (due.length === 0) return;
     const stop = new AbortController();
     const hasEnded = whenOffline(() => stop.abort());
@@ -84,7 +84,7 @@ export class PinFollower {
     }
   }
 
-  #due(): Pin[] {
+  async #due(): Promise<Pin[]> {
     const { pins, now } = this.#options.parts;
     const nowMs = now();
     const found = new Map<string, Pin>();
@@ -98,7 +98,7 @@ export class PinFollower {
     }
     if (nowMs >= this.#incompleteDueMs) {
       this.#incompleteDueMs = nowMs + INCOMPLETE_INTERVAL_MS;
-      add(pins.incomplete());
+      add(await pins.incomplete());
     }
     return [...found.values()];
   }
@@ -131,7 +131,7 @@ export class PinFollower {
       withReferrers,
       concurrency: 1,
       isDryRun: false,
-      isPatient: true,
+      isPatient: false, // the others need not wait for its upstream
     };
     try {
       // Progress comes several times a second, so that an end is seen soon.

@@ -3,7 +3,8 @@
 import { repositoryOf } from '../mirror/place.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType } from '../oci/media-types.ts';
-import { platformText } from '../oci/platform.ts';
+import { isPlatform, parsePlatform, platformText } from '../oci/platform.ts';
+import { referenceText } from '../oci/reference.ts';
 import { RegistryError } from '../oci/registry-error.ts';
 import type { ArchivedContent } from './archive-content.ts';
 import { type Closure, chosenClosure, withReferrers } from './chosen-closure.ts';
@@ -24,15 +25,16 @@ const MAX_LEVELS = 6;
  */
 export async function fetchImage(
   item: PrewarmItem,
-  context: FetchContext,
+  context: FetchContext & Pick<ImageInWork, 'pulled'>,
 ): Promise<PrewarmedImage | undefined> {
   const { request, parts } = context;
   const place = placeOf(item.reference, parts.upstreams);
-  const work: ImageInWork = { ...context, place, pulled: new Set() };
+  const work: ImageInWork = { ...context, place };
+  context.tally.needs(place.upstream, 0);
   if (request.isDryRun) return await foreseeImage(item, work);
   const { digest, closure } = await fetchManifests(item, work);
   await fetchContent(work, closure);
-  if (request.isPinning && context.isPinWanted()) {
+  if (request.isPinning && context.isPinWanted() && !isLoss(work, digest, closure)) {
     const platforms = item.platforms ?? request.platforms;
     pinClosure(place, digest, closure, { ...request, platforms }, context.origin, parts);
   }
@@ -55,7 +57,8 @@ async function foreseeImage(item: PrewarmItem, work: ImageInWork): Promise<Prewa
     const choice = choiceOf(item.platforms ?? request.platforms);
     const known = digest && chosenClosure(digest, choice, closureSources(parts));
     if (known) meetAll(work, known.contents);
-    tally.foreseeUnknown(Math.max(1, known?.unknown.length ?? 0));
+    tally.foreseeUnknown();
+    tally.needs(place.upstream, Math.max(1, known?.unknown.length ?? 0));
     const message = `what it has is not known: ${error.message}`;
     tell({ kind: 'note', reference: place.text, message });
     return undefined;
@@ -104,6 +107,16 @@ async function fetchContent(work: ImageInWork, closure: Closure): Promise<void> 
   } finally {
     tally.end(running);
   }
+}
+
+/** Whether the tag was pinned with a platform that what it is now does not have: what it was stays until it has. */
+function isLoss({ place, origin, parts }: ImageInWork, digest: Digest, { lacking }: Closure): boolean {
+  const [pin] = parts.pins
+    .of(repositoryOf(place), referenceText(place.name.reference))
+    .filter((one) => one.origin === origin && one.digest !== digest);
+  const had =
+    !pin || pin.platforms === 'all' ? [] : pin.platforms.flatMap((text) => parsePlatform(text) ?? []);
+  return lacking.some((wanted) => had.some((one) => isPlatform(one, wanted)));
 }
 
 /** A platform that an index does not have is a failure, after all else of it was fetched. */

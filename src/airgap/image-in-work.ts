@@ -14,6 +14,8 @@ export interface FetchContext {
   /** whether it is still to be pinned, once it is here */
   isPinWanted: () => boolean;
   parts: AirgapParts;
+  /** when the run began, ms since the epoch: what upstream said of a tag before is asked for again */
+  sinceMs: number;
   tally: Tally;
   /** keeps what the run fetches until its end */
   hold: Hold;
@@ -33,16 +35,16 @@ export async function obtain(
   work: ImageInWork,
   reference: Reference,
 ): Promise<{ digest: Digest; mediaType: string }> {
-  const { parts, place, tally, pulled } = work;
+  const { parts, place, tally, pulled, sinceMs } = work;
   const known = reference.kind === 'digest' ? parts.store.sizeOf(reference.digest) : undefined;
   const { manifest, outcome, isStored, doubt } = await patiently(work, () =>
-    parts.manifests.obtain(place, reference),
+    parts.manifests.obtain(place, reference, sinceMs),
   );
   const { digest, mediaType, body } = manifest;
   const isNew = outcome === 'miss' || outcome === 'bypass';
   if (isNew) {
     pulled.add(digest);
-    tally.pulled(place.upstream);
+    tally.pulled();
   }
   if (!isStored)
     throw new Error(`${place.text}: the store has no room for its manifest: give it more (storage.maxSize)`);

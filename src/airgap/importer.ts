@@ -87,7 +87,7 @@ async function work(request: ImportRequest, sending: Sending, parts: AirgapParts
     if (!request.isDryRun) await forget(sink, hold, parts);
     told = [{ kind: 'refused', message: explain(error) }];
   } finally {
-    hold.release();
+    await hold.release();
   }
   for (const event of told) tell(event);
 }
@@ -168,7 +168,7 @@ function refuseLarge(bytes: number | undefined, { store }: AirgapParts): void {
 
 /** What came for nothing goes again: a refused archive leaves the store as it was. */
 async function forget(sink: ImportSink, hold: Hold, { store, catalog, pins }: AirgapParts): Promise<void> {
-  hold.release();
+  await hold.release();
   for (const digest of sink.added) {
     if (pins.names(digest) || catalog.holders(digest, 1).length > 0) continue;
     await store.remove(digest, 'requested').catch((error: unknown) => {

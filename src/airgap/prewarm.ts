@@ -1,13 +1,17 @@
 /** Owns a prewarm: the images of a list are fetched, some at a time, and what becomes of each is told. */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Digest } from '../oci/digest.ts';
+import { fullNameText, parseFullName } from '../oci/image-name.ts';
 import { RefusedError } from '../refused-error.ts';
 import type { PrewarmEvent, PrewarmFailure, PrewarmItem, PrewarmRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
 import { forecastOf } from './forecast.ts';
 import { fetchImage } from './image-fetch.ts';
 import type { FetchContext } from './image-in-work.ts';
+import { ImageQueue } from './image-queue.ts';
 import { type AirgapParts, choiceOf } from './parts.ts';
+import { limitWaitMs, MAX_WAIT_MS } from './patience.ts';
 import { Tally } from './tally.ts';
 
 const MAX_IMAGES = 100_000;
@@ -51,7 +55,7 @@ async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
   const events = new EventQueue<PrewarmEvent>();
   const tally = new Tally(request.images.length, parts);
   const tell = (event: PrewarmEvent): void => events.push(event);
-  const context = { ...given, tally, hold, tell, signal: stop.signal };
+  const context = { ...given, sinceMs: parts.now(), tally, hold, tell, signal: stop.signal };
   const working = work(context).finally(() => events.end());
   working.catch(() => undefined); // told below
   const beat = setInterval(() => events.offer(tally.progress()), PROGRESS_INTERVAL_MS);
@@ -65,22 +69,35 @@ async function* run(given: RunParts): AsyncGenerator<PrewarmEvent> {
     clearInterval(beat);
     stop.abort();
     await Promise.race([working.catch(() => undefined), wait(1_000, undefined, { ref: false })]);
-    hold.release();
+    await hold.release();
   }
 }
 
+/** An image of the list, and what is known of it when it is put off. */
+interface Task {
+  item: PrewarmItem;
+  host: string;
+  /** its name in full; as it was given where it is none */
+  text: string;
+  pulled: Set<Digest>;
+  /** when it is not waited for any longer; undefined before it is */
+  endMs: number | undefined;
+}
+
 async function work(context: FetchContext): Promise<PrewarmFailure[]> {
-  const { request, tally, tell, signal } = context;
-  const waiting = [...request.images];
+  const { request, tally, tell, signal, parts } = context;
+  const tasks = request.images.map((item) => toTask(item, parts));
+  const queue = new ImageQueue(tasks, signal);
   const failures: PrewarmFailure[] = [];
-  const one = async (item: PrewarmItem): Promise<void> => {
+  const one = async (task: Task): Promise<void> => {
+    const { item, pulled } = task;
     try {
-      const image = await fetchImage(item, context);
+      const image = await fetchImage(item, { ...context, pulled });
       if (!image) return;
       tally.done();
       tell({ kind: 'image', ...image });
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted || isPutOff(task, error, queue, context)) return;
       const message = error instanceof Error ? error.message : String(error);
       tally.failed();
       failures.push({ reference: item.reference, message });
@@ -88,8 +105,34 @@ async function work(context: FetchContext): Promise<PrewarmFailure[]> {
     }
   };
   const worker = async (): Promise<void> => {
-    for (let item = waiting.shift(); item && !signal.aborted; item = waiting.shift()) await one(item);
+    for (let task = await queue.next(); task; task = await queue.next()) await one(task);
   };
   await Promise.all(Array.from({ length: request.concurrency }, worker));
   return failures;
+}
+
+/** Whether a limit is waited for. What came of the image is kept: it goes on from there. */
+function isPutOff(
+  task: Task,
+  error: unknown,
+  queue: ImageQueue<Task>,
+  { request, parts, tell }: FetchContext,
+): boolean {
+  const waitMs = request.isPatient && !request.isDryRun ? limitWaitMs(error) : undefined;
+  if (waitMs === undefined) return false;
+  const nowMs = parts.now();
+  task.endMs ??= nowMs + MAX_WAIT_MS;
+  if (nowMs + waitMs > task.endMs) return false;
+  const message = error instanceof Error ? error.message : String(error);
+  const until = new Date(nowMs + waitMs).toISOString();
+  if (queue.putOff(task, waitMs)) tell({ kind: 'waiting', reference: task.text, until, message });
+  return true;
+}
+
+/** What is no name fails when its turn comes. */
+function toTask(item: PrewarmItem, { upstreams }: AirgapParts): Task {
+  const name = parseFullName(item.reference);
+  const host = upstreams.named(name?.host ?? '')?.host ?? name?.host ?? '';
+  const text = name ? fullNameText({ ...name, host }) : item.reference;
+  return { item, host, text, pulled: new Set(), endMs: undefined };
 }

@@ -50,7 +50,7 @@ export interface RunFigures extends Pick<PrewarmReport, 'images' | 'fetchedBytes
 const IMAGES_AT_ONCE = 2;
 const MAX_FAILURES_TOLD = 20;
 /** Pins that are ended in one transaction: some milliseconds. */
-const PINS_AT_ONCE = 100;
+const PINS_AT_ONCE = 4;
 
 /**
  * @param signal ends it in the middle; what was fetched is kept

@@ -49,12 +49,13 @@ const AGAIN_MS = 60_000;
 
 /**
  * Nothing runs by itself: `runDue` is to be called every second or so. One list is fetched at a time, the one first
- * that has been due for longest, so that none overlaps itself or waits for ever.
+ * that has been due for longest. Where it waits for a limit, which may take hours, the next one has its turn beside it.
+ * None overlaps itself.
  */
 export class Schedules {
   readonly #options: SchedulesOptions;
   #entries: Entry[] = [];
-  #running: { entry: Entry; stop: AbortController } | undefined;
+  readonly #runs = new Map<Entry, { stop: AbortController; ended: Promise<void> }>();
   #work: Promise<void> | undefined;
   /** when pins are let go that no schedule has; undefined where there are none */
   #tidyAtMs: number | undefined;
@@ -74,7 +75,7 @@ export class Schedules {
       const { last, lastSuccessMs } = known ?? { last: undefined, lastSuccessMs: undefined };
       return { schedule, dueAtMs: nowMs + FIRST_DELAY_MS, last, lastSuccessMs, isPostponed: false };
     });
-    if (this.#running && !this.#entries.includes(this.#running.entry)) this.#running.stop.abort();
+    for (const [entry, { stop }] of this.#runs) if (!this.#entries.includes(entry)) stop.abort();
     this.#tidyAtMs = nowMs;
   }
 
@@ -93,6 +94,7 @@ export class Schedules {
   /** Resolves when nothing runs. */
   async settled(): Promise<void> {
     await this.#work?.catch(() => undefined); // told to who called runDue
+    await Promise.all([...this.#runs.values()].map(({ ended }) => ended));
   }
 
   /** in the order of the configuration */
@@ -100,7 +102,7 @@ export class Schedules {
     const isOffline = this.#options.parts.isOffline();
     return this.#entries.map((entry) => {
       const { schedule, dueAtMs, last } = entry;
-      const state = this.#running?.entry === entry ? 'running' : isOffline ? 'offline' : 'waiting';
+      const state = this.#runs.has(entry) ? 'running' : isOffline ? 'offline' : 'waiting';
       return {
         list: schedule.list,
         everyS: schedule.everyMs / 1000,
@@ -125,14 +127,16 @@ export class Schedules {
       if (this.#tidyAtMs !== undefined && parts.now() >= this.#tidyAtMs) await this.#tidy();
       const entry = this.#next();
       if (!entry) return;
-      await this.#run(entry, signal);
+      await this.#begin(entry, signal);
     }
   }
 
   #next(): Entry | undefined {
     const { parts, observer } = this.#options;
     const nowMs = parts.now();
-    const due = this.#entries.filter(({ dueAtMs }) => dueAtMs <= nowMs).sort((a, b) => a.dueAtMs - b.dueAtMs);
+    const due = this.#entries
+      .filter((entry) => entry.dueAtMs <= nowMs && !this.#runs.has(entry))
+      .sort((a, b) => a.dueAtMs - b.dueAtMs);
     if (!parts.isOffline()) return due[0];
     for (const entry of due) {
       if (!entry.isPostponed) observer.postponed(entry.schedule.list);
@@ -141,15 +145,30 @@ export class Schedules {
     return undefined;
   }
 
-  /** A run that was ended in the middle leaves its list due. */
-  async #run(entry: Entry, signal: AbortSignal): Promise<void> {
-    const { parts, whenOffline, observer } = this.#options;
+  /** Resolves when the run is over, or waits for a limit. */
+  async #begin(entry: Entry, signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
+    const waits = Promise.withResolvers<void>();
+    const ended = this.#run(entry, stop, signal, waits.resolve).finally(() => this.#runs.delete(entry));
+    this.#runs.set(entry, { stop, ended });
+    await Promise.race([ended, waits.promise]);
+  }
+
+  /** A run that was ended in the middle leaves its list due. @param waits called where it waits for a limit */
+  async #run(entry: Entry, stop: AbortController, signal: AbortSignal, waits: () => void): Promise<void> {
+    const { parts, whenOffline } = this.#options;
     const hasEnded = whenOffline(() => stop.abort());
     const isInForce = (): boolean => this.#entries.includes(entry);
     const startedAtMs = parts.now();
     const ends = AbortSignal.any([signal, stop.signal]);
-    this.#running = { entry, stop };
+    const observer: RunObserver = {
+      noted: (...told) => this.#options.observer.noted(...told),
+      failed: (...told) => this.#options.observer.failed(...told),
+      waits: (...told) => {
+        this.#options.observer.waits(...told);
+        waits();
+      },
+    };
     entry.isPostponed = false;
     try {
       const figures = await runSchedule(entry.schedule, { parts, observer, isInForce }, ends);
@@ -158,7 +177,6 @@ export class Schedules {
       if (!ends.aborted) this.#note(entry, startedAtMs, NOTHING, error);
     } finally {
       hasEnded();
-      this.#running = undefined;
     }
   }
 

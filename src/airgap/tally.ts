@@ -27,14 +27,14 @@ export class Tally {
   #hereBytes = 0;
   #comeBytes = 0;
   readonly #come = new Set<Digest>();
-  readonly #upstreams = new Set<MirroredUpstream>();
+  /** of the images that were begun; in a dry run, how many manifests could not be fetched */
+  readonly #upstreams = new Map<MirroredUpstream, number>();
   #done = 0;
   #failed = 0;
   /** manifests that were fetched */
   #pulls = 0;
-  /** of a dry run: images of which the size is not known, and manifests that could not be fetched */
+  /** of a dry run: images of which the size is not known */
   #unknownImages = 0;
-  #missingPulls = 0;
 
   constructor(total: number, parts: Pick<AirgapParts, 'fills'>) {
     this.#total = total;
@@ -49,10 +49,14 @@ export class Tally {
     this.#running.delete(image);
   }
 
+  /** An image is of the upstream, and that many of its manifests could not be fetched by a dry run. */
+  needs(upstream: MirroredUpstream, missingPulls: number): void {
+    this.#upstreams.set(upstream, (this.#upstreams.get(upstream) ?? 0) + missingPulls);
+  }
+
   /** A manifest was fetched. */
-  pulled(upstream: MirroredUpstream): void {
+  pulled(): void {
     this.#pulls += 1;
-    this.#upstreams.add(upstream);
   }
 
   done(): void {
@@ -60,17 +64,17 @@ export class Tally {
   }
 
   /** In a dry run: of an image manifests are missing, so that what it has is not known. */
-  foreseeUnknown(missingPulls: number): void {
+  foreseeUnknown(): void {
     this.#unknownImages += 1;
-    this.#missingPulls += missingPulls;
   }
 
   get unknownImages(): number {
     return this.#unknownImages;
   }
 
-  get missingPulls(): number {
-    return this.#missingPulls;
+  /** the upstreams of the images that were begun, with the pulls that a dry run could not make */
+  get upstreams(): ReadonlyMap<MirroredUpstream, number> {
+    return this.#upstreams;
   }
 
   failed(): void {
@@ -105,7 +109,7 @@ export class Tally {
 
   /** what the upstream of an image that was begun still allows, the least of them; undefined where no limit is known */
   get pullsLeft(): number | undefined {
-    const left = [...this.#upstreams].flatMap(({ client }) => {
+    const left = [...this.#upstreams.keys()].flatMap(({ client }) => {
       const known = client.accounts.flatMap(({ remaining }) => remaining ?? []);
       return known.length === 0 ? [] : [known.reduce((sum, remaining) => sum + remaining, 0)];
     });

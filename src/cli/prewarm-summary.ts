@@ -1,7 +1,8 @@
 /** Owns what a prewarm says at its end: figures, and what a dry run expects. */
-import type { PrewarmEvent, PrewarmForecast, PrewarmReport } from '../airgap/commands.ts';
+import type { PrewarmEvent, PrewarmForecast, PrewarmReport, PullForecast } from '../airgap/commands.ts';
 import { formatBytes } from '../units.ts';
 import { tellOf } from './prewarm-words.ts';
+import { printable } from './printable.ts';
 import { formatTable } from './table.ts';
 
 type DryImage = Extract<PrewarmEvent, { kind: 'image' }>;
@@ -31,14 +32,19 @@ export function describeDryRun(images: readonly DryImage[], report: PrewarmRepor
   const lines = [
     `to fetch: ${formatBytes(fetchedBytes)}; here: ${formatBytes(hereBytes)}`,
     `manifests fetched for this: ${pulls}, which are kept and not fetched again`,
-    ...(forecast ? [describePulls(forecast), describeRoom(forecast)] : []),
+    ...(forecast ? [...forecast.limits.map(describePulls), describeRoom(forecast)] : []),
   ];
   return `${table}${lines.join('\n')}\n`;
 }
 
-function describePulls({ pullsNeeded, pullsLeft, hasPulls }: PrewarmForecast): string {
-  if (pullsLeft === undefined) return `pulls: ${pullsNeeded} more are needed; no limit is known`;
-  return `pulls: ${pullsNeeded} more are needed, ${pullsLeft} are left: ${hasPulls ? 'enough' : 'NOT ENOUGH'}`;
+function describePulls({ upstream, pullsNeeded, pullsLeft, accounts, hasPulls }: PullForecast): string {
+  const needed = `pulls at ${upstream}: ${pullsNeeded} more are needed`;
+  if (pullsLeft === undefined) return `${needed}; no limit is known`;
+  const each = accounts
+    .map(({ account, left }) => `${printable(account)}: ${left ?? 'not known'}`)
+    .join(', ');
+  const of = accounts.length > 1 ? ` (${each})` : '';
+  return `${needed}, ${pullsLeft} are left beside what is kept for clients${of}: ${hasPulls ? 'enough' : 'NOT ENOUGH'}`;
 }
 
 function describeRoom({

@@ -79,12 +79,13 @@ export class Manifests {
   /**
    * Brings a manifest into the store, for nobody: it does not matter whether the repository is for everybody, and the
    * reserve of a pull limit is not spent.
+   * @param sinceMs see `Tags.follow`
    * @throws RegistryError
    */
-  async obtain(place: Place, reference: Reference): Promise<ObtainedManifest> {
+  async obtain(place: Place, reference: Reference, sinceMs: number): Promise<ObtainedManifest> {
     try {
       if (reference.kind === 'digest') return await this.#obtained(place, reference.digest, {});
-      return await this.#obtainTag(place, reference.tag);
+      return await this.#obtainTag(place, reference.tag, sinceMs);
     } catch (error) {
       throw toRegistryError(nameOf(place, reference), error);
     }
@@ -121,8 +122,8 @@ export class Manifests {
     }
   }
 
-  async #obtainTag(place: Place, tag: Tag): Promise<ObtainedManifest> {
-    const resolution = await this.#tags.follow(place, tag);
+  async #obtainTag(place: Place, tag: Tag, sinceMs: number): Promise<ObtainedManifest> {
+    const resolution = await this.#tags.follow(place, tag, sinceMs);
     const digest = resolution.manifest?.digest ?? resolution.known.digest;
     const obtained = await this.#obtained(place, digest, resolution).catch(async (error) => {
       if (!isNoSuchManifest(error)) throw error;

@@ -12,7 +12,7 @@ import {
   stale,
 } from './asking-tags.ts';
 import { Behind } from './behind.ts';
-import { decideTag, type KnownTag } from './freshness.ts';
+import { decideTag, isWithin, type KnownTag } from './freshness.ts';
 import { ttlOf } from './patterns.ts';
 import { keyOf, nameOf, type Place } from './place.ts';
 
@@ -74,15 +74,16 @@ export class Tags {
   /**
    * What a tag is by upstream's word, for nobody: the reserve of a pull limit is not spent, nor a pull on what is here
    * under another name.
+   * @param sinceMs what upstream said before, ms since the epoch, does not do, however long its word holds for clients
    * @throws RegistryError, UpstreamError, also where what is known could be served
    */
-  async follow(place: Place, tag: Tag): Promise<Resolution> {
+  async follow(place: Place, tag: Tag, sinceMs: number): Promise<Resolution> {
     const { tags, absences, isOffline, now } = this.#options;
     if (isOffline()) return await this.#offline(place, tag);
     const known = tags.get(place, tag);
     const ttlMs = ttlOf(place.upstream, place.repository, tag);
-    const decision = decideTag(known, now(), ttlMs, place.upstream, false);
-    if (known && (decision === 'fresh' || decision === 'ahead')) return { known, outcome: 'hit' };
+    const isNew = known !== undefined && known.checkedAtMs >= sinceMs;
+    if (isNew && isWithin(ttlMs, known.checkedAtMs, now())) return { known, outcome: 'hit' };
     const key = keyOf(place, tag);
     absences.check(key);
     const work = (): Promise<Resolution> =>

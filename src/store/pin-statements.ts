@@ -29,14 +29,16 @@ export function preparePins(database: DatabaseSync) {
          JOIN tags t ON t.repository = r.id AND t.tag = p.reference
         WHERE t.digest <> p.digest ${order}`,
     ),
-    listIncomplete: prepare(
-      `SELECT * FROM pins p WHERE EXISTS (
-         SELECT 1 FROM pinned c WHERE c.pin = p.id AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = c.digest)) ${order}`,
+    selectMissing: prepare(
+      `SELECT 1 FROM pinned c
+        WHERE c.pin = ? AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = c.digest) LIMIT 1`,
     ),
     insertPinned: prepare(
       'INSERT INTO pinned (pin, root, digest, size) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
     ),
     listPinned: prepare('SELECT DISTINCT digest FROM pinned WHERE pin = ?'),
+    listHeldBy: prepare('SELECT digest FROM pinned WHERE pin = ? LIMIT ?'),
+    deleteHeld: prepare('DELETE FROM pinned WHERE pin = ? AND root = ? AND digest = ?'),
     listHeld: prepare('SELECT DISTINCT digest FROM pinned WHERE pin < 0'),
     listContents: prepare(
       `SELECT c.digest, c.size FROM pins p JOIN pinned c ON c.pin = p.id

@@ -26,7 +26,7 @@ export interface SavedPin extends Pin {
 }
 
 /** Pins that are written before others have their turn: some milliseconds. */
-const PINS_AT_ONCE = 100;
+const PINS_AT_ONCE = 10;
 
 /** One line of JSON for each pin. The whole file is replaced at once, a while after something has changed. */
 export class PinsCopy {

@@ -1,5 +1,6 @@
 /** Owns the pins: references whose whole closure eviction never takes. */
 import type { DatabaseSync } from 'node:sqlite';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from './catalog.ts';
 import type { ContentIndex, StoredContent } from './content-index.ts';
@@ -48,8 +49,11 @@ export interface Hold {
    * @throws PinBudgetError, StorageError; nothing is held then that was not before
    */
   add(contents: readonly StoredContent[], isStored?: boolean): void;
-  /** Where the catalog cannot note it, `Pins.finishReleases` does later. */
-  release(): void;
+  /**
+   * Lets go of all of it, some at a time: others have their turn between. Where the catalog cannot note it,
+   * `Pins.finishReleases` does later.
+   */
+  release(): Promise<void>;
 }
 
 export interface PinsOptions {
@@ -111,9 +115,9 @@ export class Pins {
         this.#change(() => this.#take(id, HELD, more), 'NORMAL');
         for (const { digest } of more) held.add(digest);
       },
-      release: () => {
+      release: async () => {
         try {
-          this.#release(id);
+          await this.#release(id);
         } catch {
           this.#unreleased.add(id); // whoever held it is done; a full disk notes it when it can
         }
@@ -122,17 +126,22 @@ export class Pins {
   }
 
   /** Ends holds whose end could not be noted. To be called every few seconds. @throws StorageError */
-  finishReleases(): void {
-    for (const id of this.#unreleased) {
-      this.#release(id);
+  async finishReleases(): Promise<void> {
+    for (const id of [...this.#unreleased]) {
+      await this.#release(id);
       this.#unreleased.delete(id);
     }
   }
 
-  #release(id: number): void {
-    const held = this.#statements.listPinned.all(id).map(({ digest }) => String(digest) as Digest);
-    if (held.length === 0) return;
-    this.#change(() => this.#letGo(held, () => this.#statements.deletePinned.run(id)), 'NORMAL');
+  async #release(id: number): Promise<void> {
+    // A start lets go of what is held: a catalog that is closed by now needs nothing more.
+    while (this.#options.database.isOpen) {
+      const rows = this.#statements.listHeldBy.all(id, HELD_AT_ONCE);
+      const held = rows.map(({ digest }) => String(digest) as Digest);
+      if (held.length > 0) this.#change(() => this.#letGo(held, () => this.#endHold(id, held)), 'NORMAL');
+      if (held.length < HELD_AT_ONCE) return;
+      await turn();
+    }
   }
 
   /**
@@ -216,9 +225,15 @@ export class Pins {
     return this.#statements.listMoved.all().map(toPin);
   }
 
-  /** Pins of which something is not here. Looks at all that is pinned: half a microsecond for each. */
-  incomplete(): Pin[] {
-    return this.#statements.listIncomplete.all().map(toPin);
+  /** Pins of which something is not here. Looks at all that is pinned: others have their turn between. */
+  async incomplete(): Promise<Pin[]> {
+    const found: Pin[] = [];
+    for (const { id, ...row } of this.#statements.listPins.all()) {
+      if (!this.#options.database.isOpen) break;
+      if (this.#statements.selectMissing.get(Number(id))) found.push(toPin(row));
+      await turn();
+    }
+    return found;
   }
 
   /** @returns what belongs to a pin: of a digest, or of what a tag was when it was last whole */
@@ -258,6 +273,10 @@ export class Pins {
       this.#bytes += Math.max(0, sizeOnDisk(size) - before);
       if (before === 0) this.#options.index.pinsChanged(digest);
     }
+  }
+
+  #endHold(id: number, held: readonly Digest[]): void {
+    for (const digest of held) this.#statements.deleteHeld.run(id, HELD, digest);
   }
 
   /** In a transaction. */
@@ -306,6 +325,8 @@ export class Pins {
 
 /** No digest. */
 const HELD = '';
+/** What is let go of in one transaction: some milliseconds. */
+const HELD_AT_ONCE = 200;
 
 function union(a: Pin['platforms'], b: Pin['platforms']): Pin['platforms'] {
   return a === 'all' || b === 'all' ? 'all' : [...new Set([...a, ...b])].sort();

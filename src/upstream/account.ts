@@ -12,6 +12,8 @@ export interface AccountState {
   account: string;
   limit: number | undefined;
   remaining: number | undefined;
+  /** pulls that may be made when no client waits: without the reserve; undefined where it is not known */
+  spare: number | undefined;
   windowS: number | undefined;
   /** whom upstream counts */
   source: string | undefined;
@@ -190,10 +192,20 @@ export class Account {
 
   /** @returns ms until the count that says that no more than the reserve is left is too old; 0 where there is more */
   inReserveMs(reserve: Reserve): number {
-    const { limit, remaining } = this.rateLimit ?? {};
+    const { remaining } = this.rateLimit ?? {};
     if (remaining === undefined) return 0;
-    const kept = typeof reserve === 'number' ? reserve : Math.floor((limit ?? 0) * reserve.share);
+    const kept = this.#kept(reserve);
     return kept > 0 && remaining <= kept ? this.#countHoldsMs : 0;
+  }
+
+  #kept(reserve: Reserve): number {
+    return typeof reserve === 'number' ? reserve : Math.floor((this.rateLimit?.limit ?? 0) * reserve.share);
+  }
+
+  #spare(reserve: Reserve): number | undefined {
+    if (this.pulls.leftMs > 0 || this.rejected.leftMs > 0) return 0;
+    const { remaining } = this.rateLimit ?? {};
+    return remaining === undefined ? undefined : Math.max(0, remaining - this.#kept(reserve));
   }
 
   /** ms; a window that upstream does not name, or makes too long, is bounded */
@@ -203,12 +215,12 @@ export class Account {
     return Math.max(0, atMs + Math.min(windowS * 1000, MAX_REST_MS) - this.#options.now());
   }
 
-  state(name: string): AccountState {
+  state(name: string, reserve: Reserve): AccountState {
     const { limit, remaining, windowS, source } = this.#counted ?? {};
     const until = ({ leftMs }: Rest): number | undefined =>
       leftMs > 0 ? this.#options.now() + leftMs : undefined;
     return {
-      ...{ account: name, limit, remaining, windowS, source },
+      ...{ account: name, limit, remaining, spare: this.#spare(reserve), windowS, source },
       ...{ restingUntilMs: until(this.pulls), rejectedUntilMs: until(this.rejected) },
     };
   }

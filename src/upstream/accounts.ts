@@ -122,7 +122,7 @@ export class Accounts {
 
   /** those who may ask, in the configured order */
   get states(): AccountState[] {
-    return this.#present().map((account) => account.state(this.nameOf(account)));
+    return this.#present().map((account) => account.state(this.nameOf(account), this.#options.reserve));
   }
 
   #all(): readonly Account[] {

@@ -1,13 +1,16 @@
 /** A list is fetched before anyone asks: once, whole, within limits; and a dry run says what that would take. */
 import t from 'tap';
 import type { DaemonControl } from '../../src/admin/control-client.ts';
+import { DaemonLostError } from '../../src/admin/daemon-lost-error.ts';
 import type { PinStatus, PrewarmedImage } from '../../src/airgap/commands.ts';
 import { RefusedError } from '../../src/refused-error.ts';
 import { blobOf, type Image, imageOf, imageWith, indexOf, KIB } from '../helpers/content.ts';
 import { all, controlOf, endOf, prewarmOf } from '../helpers/control.ts';
 import { startMirror } from '../helpers/mirror.ts';
+import type { Persona } from '../helpers/persona-server.ts';
 import { blobDownloads, manifests, only, outOfPulls, pulls, times } from '../helpers/personas.ts';
 import { contentOf, type Registry, startRegistry } from '../helpers/registry.ts';
+import { makeGate } from '../helpers/waiting.ts';
 
 const HUB = 'docker.io';
 
@@ -144,6 +147,44 @@ t.test('a dry run at a limit says what it could not look at', async (t) => {
   t.equal(told.filter(({ kind }) => kind === 'note').length, 2);
 });
 
+t.test('a dry run counts what is left at each registry, without what is kept for clients', async (t) => {
+  const [limited, other] = [await startRegistry(t), await startRegistry(t)];
+  for (const n of [1, 2, 3]) limited.push(`team/app-${n}`, imageOf(`counted/${n}`, [KIB]), '1');
+  other.push('team/other', imageOf('counted/other', [KIB]), '1');
+  const says = (left: number): Persona => {
+    return async (_, answer) => {
+      const plain = await answer();
+      const headers = { 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': `${left};w=21600` };
+      return { ...plain, headers: { ...plain.headers, ...headers } };
+    };
+  };
+  limited.act(only(manifests, says(11)));
+  other.act(only(manifests, says(3)));
+  const upstreams = { [HUB]: { at: limited, reserve: 10 }, 'other.test': { at: other, reserve: 0 } };
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  const first = endOf(
+    await all(control.prewarm(prewarmOf(['team/app-1:1', 'other.test/team/other:1']))),
+    'report',
+  );
+  t.equal(first.images.done, 2);
+  limited.act(only(pulls, outOfPulls({ 'retry-after': '600' })), only(manifests, says(0)));
+  const names = ['team/app-2:1', 'team/app-3:1', 'other.test/team/other:1'];
+  const dry = endOf(await all(control.prewarm(prewarmOf(names, { isDryRun: true }))), 'report');
+  t.match(dry.forecast, {
+    pullsNeeded: 2,
+    hasPulls: false,
+    limits: [
+      { upstream: HUB, pullsNeeded: 2, pullsLeft: 0 },
+      { upstream: 'other.test', pullsNeeded: 0, pullsLeft: 3 },
+    ],
+  });
+  t.match(
+    dry.forecast?.limits.map(({ accounts }) => accounts.map(({ account, left }) => [account, left])),
+    [[['anonymous', 0]], [['anonymous', 3]]],
+  );
+});
+
 t.test('a limit is waited for, or, where that is not wanted, a failure', async (t) => {
   const registry = await startRegistry(t);
   registry.push('team/app', imageOf('limit', [KIB]), '1');
@@ -173,6 +214,69 @@ t.test('a tag that is known is waited for, too, where upstream does not say what
   const told = await all(control.prewarm(prewarmOf(['team/app:1'], { isPatient: true })));
   t.match(endOf(told, 'report'), { images: { done: 1, failed: 0 }, failures: [] });
   t.ok(told.some(({ kind }) => kind === 'waiting'));
+});
+
+t.test('a limit of one registry holds up no image of another', async (t) => {
+  const [limited, other] = [await startRegistry(t), await startRegistry(t)];
+  const names = [1, 2, 3, 4].map((n) => {
+    limited.push(`team/app-${n}`, imageOf(`held up/${n}`, [KIB]), '1');
+    return `team/app-${n}:1`;
+  });
+  other.push('team/other', imageOf('not held up', [KIB]), '1');
+  const upstreams = { [HUB]: { at: limited }, 'other.test': { at: other } };
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  limited.act(only(pulls, outOfPulls({ 'retry-after': '600' })));
+  const request = prewarmOf([...names, 'other.test/team/other:1'], { isPatient: true, concurrency: 3 });
+  const waiting: string[] = [];
+  for await (const event of control.prewarm(request)) {
+    if (event.kind === 'waiting') waiting.push(event.reference);
+    if (event.kind === 'image') {
+      t.equal(event.reference, 'other.test/team/other:1');
+      break;
+    }
+  }
+  t.equal(waiting.length, 1, 'it is said once');
+  t.ok(limited.asked.filter(pulls).length <= 3, 'who is waited for is not asked');
+});
+
+t.test('hubcap stops while somebody waits for a limit', async (t) => {
+  const registry = await startRegistry(t);
+  registry.push('team/app', imageOf('stopped', [KIB]), '1');
+  const mirror = await startMirror(t, { upstreams: { [HUB]: { at: registry } } });
+  const control = await controlOf(mirror);
+  registry.act(only(pulls, outOfPulls({ 'retry-after': '600' })));
+  const isWaited = makeGate();
+  const read = (async () => {
+    for await (const event of control.prewarm(prewarmOf(['team/app:1'], { isPatient: true })))
+      if (event.kind === 'waiting') isWaited.open();
+  })();
+  const ended = t.rejects(read, DaemonLostError);
+  await isWaited.opened;
+  const startedMs = Date.now();
+  await mirror.close(false);
+  t.ok(Date.now() - startedMs < 5_000);
+  await ended;
+  t.same(
+    mirror.logs.filter((line) => line.includes('admin request failed')),
+    [],
+  );
+});
+
+t.test('what is said to be fetched is what upstream has now, however long its word holds', async (t) => {
+  const registry = await startRegistry(t);
+  registry.push('team/app', imageOf('word/before', [KIB]), '1');
+  const upstreams = { [HUB]: { at: registry, tagTtlMs: 3_600_000 } };
+  const mirror = await startMirror(t, { upstreams });
+  const control = await controlOf(mirror);
+  await all(control.prewarm(prewarmOf(['team/app:1'])));
+  const after = imageOf('word/after', [KIB]);
+  registry.push('team/app', after, '1');
+  const told = await all(control.prewarm(prewarmOf(['team/app:1'])));
+  t.match(
+    told.find(({ kind }) => kind === 'image'),
+    { digest: after.manifest.digest },
+  );
 });
 
 t.test('whoever reads no more ends it; what came is not fetched again', async (t) => {

@@ -94,7 +94,7 @@ t.test('a dry run fetches manifests alone, and says whether room suffices', asyn
   t.equal(code, 0);
   t.match(stdout, /IMAGE +PLATFORMS +HERE +TO FETCH +PULLS\n/);
   t.match(stdout, /team\/app:v1 +linux\/amd64, linux\/arm64 .*KiB +3\n/);
-  t.match(stdout, /pulls: 0 more are needed; no limit is known\nroom: .*: enough\n$/);
+  t.match(stdout, /pulls at registry\.test: 0 more are needed; no limit is known\nroom: .*: enough\n$/);
   t.equal(registry.asked.filter(blobDownloads).length, 0);
   const small = await makeSide(t, registry, 'storage: { maxSize: 100KiB, minFree: 0 }');
   const refused = await run('prewarm', APP, '--dry-run', '--platform', 'all', ...small.flags);

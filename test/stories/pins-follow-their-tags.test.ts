@@ -7,7 +7,7 @@ import { type Content, type Image, imageOf, indexOf, KIB, MIB } from '../helpers
 import { all, controlOf, endOf, prewarmOf } from '../helpers/control.ts';
 import { scheduleOf, writeList } from '../helpers/image-lists.ts';
 import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
-import { blobDownloads, failing, only, stalling } from '../helpers/personas.ts';
+import { askedTooOften, blobDownloads, failing, only, stalling } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 
@@ -144,6 +144,41 @@ t.test('what is lost of a pin is fetched again, and less and less often where th
   clock.pass(6 * MINUTE_MS);
   await until('it is here again', () => isStored(mirror, lost.digest), 20);
   await until('it is said', () => logged(mirror, 'here again as a whole') === 1, 20);
+});
+
+t.test('a pin that a limit holds up holds up no other', async (t) => {
+  const limited = await startRegistry(t);
+  limited.push('team/app', before, 'latest');
+  const { registry, base, mirror, pin, pins, inTime } = await start(t);
+  await mirror.reload({
+    ...base,
+    upstreams: { ...base.upstreams, 'limited.test': { at: limited, tagTtlMs: 0 } },
+  });
+  const names = ['limited.test/team/app:latest', NAME];
+  for (const name of names) await pin(name);
+  for (const one of [limited, registry]) one.push('team/app', after, 'latest');
+  for (const path of ['/v2/limited.test/team/app/manifests/latest', PATH]) await mirror.manifest(path);
+  limited.act(askedTooOften({ 'retry-after': '21600' }));
+  const digests = async (): Promise<string[]> => (await pins()).map(({ digest }) => digest);
+  await inTime('the other is followed', async () => (await digests())[1] === after.manifest.digest);
+  t.same(await digests(), [before.manifest.digest, after.manifest.digest]);
+});
+
+t.test('a tag that moved to less than is pinned is not followed before the rest is there', async (t) => {
+  const { registry, mirror, control, pins, inTime } = await start(t);
+  const first = indexOf({ amd64: imageOf('a1', [KIB]), arm64: imageOf('a2', [KIB]) });
+  const less = indexOf({ amd64: imageOf('a3', [KIB]) });
+  const last = indexOf({ amd64: imageOf('a3', [KIB]), arm64: imageOf('a4', [KIB]) });
+  registry.push('team/app', first, 'latest');
+  const platforms = ['linux/amd64', 'linux/arm64'];
+  await all(control.prewarm(prewarmOf([NAME], { isPinning: true, platforms })));
+  registry.push('team/app', less, 'latest');
+  await mirror.manifest(PATH);
+  await inTime('it is said', () => logged(mirror, 'could not be brought up to date', 'linux/arm64') > 0);
+  t.match(await pins(), [{ digest: first.manifest.digest, platforms, isComplete: true }]);
+  registry.push('team/app', last, 'latest');
+  await inTime('it is followed', async () => (await pins())[0]?.digest === last.manifest.digest);
+  t.match(await pins(), [{ platforms, isComplete: true }]);
 });
 
 t.test('a pin by digest never moves', async (t) => {

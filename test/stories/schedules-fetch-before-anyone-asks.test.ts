@@ -6,7 +6,7 @@ import { makeClock } from '../helpers/clock.ts';
 import { imageOf, indexOf, KIB } from '../helpers/content.ts';
 import { HOUR_MS, scheduleOf, writeList } from '../helpers/image-lists.ts';
 import { type MirrorSettings, makeDirectory, type RunningMirror, startMirror } from '../helpers/mirror.ts';
-import { blobDownloads, only, stalling } from '../helpers/personas.ts';
+import { blobDownloads, only, outOfPulls, pulls, stalling } from '../helpers/personas.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 
@@ -240,6 +240,44 @@ t.test('lists are fetched one after the other', async (t) => {
   await until('both have run', () => mirror.status().prewarm.every(({ last }) => last !== undefined), 20);
   const [first, second] = mirror.status().prewarm;
   t.ok(Date.parse(second?.last?.startedAt ?? '') >= Date.parse(first?.last?.endedAt ?? ''));
+});
+
+t.test('a list that waits for a limit holds up no other', async (t) => {
+  const { registry, mirror, clock, base, home, list } = await start(t, [`${HOST}/team/one:v1`]);
+  const limited = await startRegistry(t);
+  limited.act(only(pulls, outOfPulls({ 'retry-after': '21600' })));
+  limited.push('team/one', one, 'v1');
+  const waiting = writeList(home, 'waiting.txt', 'limited.test/team/one:v1');
+  const upstreams = { ...base.upstreams, 'limited.test': { at: limited } };
+  await mirror.reload({ ...base, upstreams, prewarm: [scheduleOf(waiting), scheduleOf(list)] });
+  clock.pass(2_000);
+  await until('the other has run', () => scheduleIn(mirror, list.path)?.last !== undefined, 20);
+  t.match(scheduleIn(mirror, waiting.path), { state: 'running', last: undefined });
+  t.equal(logged(mirror, 'a schedule waits for a limit on pulls'), 1);
+  t.equal(registry.count('GET', '/blobs/'), one.layers.length + 1);
+  const pulled = limited.asked.filter(pulls).length;
+  clock.pass(2 * HOUR_MS);
+  await until('it runs again', () => registry.asked.length > 4, 20);
+  t.equal(limited.asked.filter(pulls).length, pulled, 'who waits is not begun again');
+  const startedMs = Date.now();
+  await mirror.close(false);
+  t.ok(Date.now() - startedMs < 5_000, 'stopping does not wait for it');
+});
+
+t.test('a list is asked for as often as it says, however long a tag holds for clients', async (t) => {
+  const registry = await startRegistry(t);
+  const upstreams = { [HOST]: { at: registry, tagTtlMs: HOUR_MS } };
+  const { mirror, run, list, base, registry: unused } = await start(t, [`${HOST}/team/one:v1`]);
+  await unused.close();
+  registry.push('team/one', one, 'v1');
+  const often = scheduleOf(list, { everyMs: 10 * 60_000 });
+  await mirror.reload({ ...base, upstreams, prewarm: [often] });
+  await run(2_000);
+  registry.push('team/one', two, 'v1');
+  await run(11 * 60_000);
+  const asked = registry.asked.length;
+  t.ok((await mirror.manifest('/v2/team/one/manifests/v1')).body.equals(two.manifest.body));
+  t.equal(registry.asked.length, asked, 'it is here before anyone asks');
 });
 
 t.test('a list that is gone from the configuration at a start loses its pins', async (t) => {
