@@ -31,14 +31,12 @@ export async function exportImages(request: ExportRequest, parts: AirgapParts): 
   }
   const since = new Set(request.since.flatMap((text) => parseDigest(text) ?? []));
   const source = storeSource(parts);
-  const plan = await planBundle(
-    images.map(({ image }) => image),
-    since,
-    source,
-  );
+  const archived = images.map(({ image }) => image);
+  const texts = new Map(images.map(({ image, place }) => [image.name, place.text]));
+  const plan = await planBundle(archived, since, source);
   const described: ExportPlan = {
-    images: sortImages(images.map(({ image }) => image)).map(({ name, digest, platforms, contents }) => ({
-      reference: images.find(({ image }) => image.name === name)?.place.text ?? digest,
+    images: sortImages(archived).map(({ name, digest, platforms, contents }) => ({
+      reference: texts.get(name) ?? digest,
       digest,
       platforms,
       bytes: bytesOf(contents),

@@ -12,7 +12,7 @@ import { adoptImages } from './adoption.ts';
 import type { ArchivedImage } from './archive-content.ts';
 import { ArchiveError } from './archives/archive-error.ts';
 import { expectBase } from './archives/bundle-images.ts';
-import { readArchive } from './archives/read-archive.ts';
+import { MAX_ENTRIES, readArchive } from './archives/read-archive.ts';
 import { type ReadImages, readImages } from './archives/read-images.ts';
 import type { CarriedContent, ImportEvent, ImportedImage, ImportRequest } from './commands.ts';
 import { EventQueue } from './event-queue.ts';
@@ -22,8 +22,6 @@ import { explainBudget } from './pinning.ts';
 import { drySink, type ImportSink, storeSink } from './store-sink.ts';
 
 const PROGRESS_INTERVAL_MS = 250;
-/** Their names are remembered: half a kilobyte each at most. */
-const MAX_ENTRIES = 100_000;
 
 /**
  * @param archive read to its end; whoever sends it ends it early to have nothing imported

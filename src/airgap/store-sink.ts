@@ -119,7 +119,7 @@ export function drySink(parts: SinkParts): ImportSink {
       if (isSmall) chunks.push(chunk);
     });
     const document = Buffer.concat(chunks);
-    if (isSmall && document[0] === OPENING_BRACE) documents.set(digest, document);
+    if (isSmall && mayBeJson(document)) documents.set(digest, document);
     if (store.sizeOf(digest) === undefined) added.add(digest);
     proven.add(digest, size);
     readBytes += size;
@@ -139,7 +139,9 @@ export function drySink(parts: SinkParts): ImportSink {
   };
 }
 
-const OPENING_BRACE = 0x7b;
+function mayBeJson(content: Buffer): boolean {
+  return content.subarray(0, 64).toString('latin1').trimStart().startsWith('{');
+}
 
 async function prove(
   wanted: Digest | undefined,

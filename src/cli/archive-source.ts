@@ -7,6 +7,7 @@ import { addAbortSignal } from 'node:stream';
 import { ArchiveError } from '../airgap/archives/archive-error.ts';
 import type { BundleIndex } from '../airgap/archives/bundle-index.ts';
 import { packLayout } from '../airgap/archives/pack-layout.ts';
+import { MAX_ENTRIES } from '../airgap/archives/read-archive.ts';
 import { type ArchiveScan, scanArchive } from '../airgap/archives/scan-archive.ts';
 import type { CarriedContent } from '../airgap/commands.ts';
 import { checksumPath, readChecksum } from './checksum-line.ts';
@@ -175,8 +176,6 @@ function unusable(beside: string, path: string): ReportedError {
 async function scan(path: string, maxBytes: number, signal: AbortSignal): Promise<ArchiveScan> {
   return await withoutDelay(scanArchive(path, { maxBytes, maxEntries: MAX_ENTRIES }), signal);
 }
-
-const MAX_ENTRIES = 1_000_000;
 
 /** Unpacking may take a while: nobody waits for its end any more when the command is interrupted. */
 async function withoutDelay<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

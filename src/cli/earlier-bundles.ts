@@ -1,12 +1,13 @@
 /** Owns what earlier bundles brought: the next one leaves that out. */
 import { ArchiveError } from '../airgap/archives/archive-error.ts';
+import { MAX_ENTRIES } from '../airgap/archives/read-archive.ts';
 import { knownDigests, scanArchive } from '../airgap/archives/scan-archive.ts';
 import type { Digest } from '../oci/digest.ts';
 import { explainReading } from './archive-source.ts';
 import { ReportedError } from './reported-error.ts';
 
 /** No bundle that anybody carries is larger. */
-const LIMITS = { maxBytes: 64 * 1024 ** 4, maxEntries: 1_000_000 };
+const LIMITS = { maxBytes: 64 * 1024 ** 4, maxEntries: MAX_ENTRIES };
 
 /**
  * @param paths bundles or other archives of images

@@ -1,20 +1,17 @@
 /** Owns how commands are told the platforms that are meant. */
 import type { Argv } from 'yargs';
-import { type Platform, type PlatformChoice, parsePlatform, platformText } from '../oci/platform.ts';
+import {
+  hostPlatform,
+  type Platform,
+  type PlatformChoice,
+  parsePlatform,
+  platformText,
+} from '../oci/platform.ts';
 import { oneValue } from './options.ts';
-
-/** As Node names the processors that hubcap runs on, and as images name them. */
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x64: 'amd64',
-  ia32: '386',
-  arm: 'arm/v7',
-  ppc64: 'ppc64le',
-  loong64: 'loong64',
-};
 
 /** @returns what containers on this machine run as: `linux/amd64`, also where it is no Linux */
 export function thisPlatform(): string {
-  return `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
+  return platformText(hostPlatform(process.arch));
 }
 
 /** @param unsaid what holds where none are named, for the help */

@@ -19,14 +19,21 @@ const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, var
   i386: ['386'],
 };
 
+/** An architecture alone is one of Linux where it is known: else any word would be one. */
+const KNOWN_ALONE: ReadonlySet<string> = new Set([
+  ...['amd64', 'arm64', 'arm', '386', 'ppc64le', 's390x', 'riscv64', 'loong64', 'mips64le'],
+  ...Object.keys(ARCHITECTURES),
+]);
+
 const PART = /^[a-z0-9][a-z0-9_.-]*$/;
 
 /**
- * Reads `OS/ARCHITECTURE[/VARIANT]`, in any case; an architecture alone is one of Linux.
+ * Reads `OS/ARCHITECTURE[/VARIANT]`, in any case; an architecture alone is one of Linux, where it is known.
  * @returns undefined where the text is no platform
  */
 export function parsePlatform(text: string): Platform | undefined {
   const parts = text.toLowerCase().split('/');
+  if (parts.length === 1 && !KNOWN_ALONE.has(parts[0] ?? '')) return undefined;
   const [os = '', named = '', variant, ...rest] = parts.length === 1 ? ['linux', ...parts] : parts;
   if (rest.length > 0 || ![os, named, variant ?? 'none'].every((part) => PART.test(part))) return undefined;
   const [architecture, implied] = ARCHITECTURES[named] ?? [named];
@@ -42,6 +49,7 @@ const NODE_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia3
  * @param architecture as Node names it: `process.arch`
  */
 export function hostPlatform(architecture: string): Platform {
+  if (architecture === 'arm') return { os: 'linux', architecture, variant: 'v7' };
   return { os: 'linux', architecture: NODE_ARCHITECTURES[architecture] ?? architecture };
 }
 

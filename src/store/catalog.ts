@@ -6,6 +6,7 @@ import type { Descriptor, Manifest } from '../oci/manifest.ts';
 import type { Repository, Tag } from '../oci/reference.ts';
 import { type CatalogStatements, prepareCatalog } from './catalog-statements.ts';
 import { StorageError } from './errors.ts';
+import { transact } from './transaction.ts';
 
 /** A repository below an upstream; the same name below two upstreams is two repositories. */
 export interface RepositoryName {
@@ -224,16 +225,7 @@ export class Catalog {
 
   /** Notes a stored manifest and what it names. */
   addManifest(digest: Digest, manifest: Manifest): void {
-    this.#write(() => {
-      this.#database.exec('BEGIN');
-      try {
-        this.#insertManifest(digest, manifest);
-        this.#database.exec('COMMIT');
-      } catch (error) {
-        this.#database.exec('ROLLBACK');
-        throw error;
-      }
-    });
+    this.#write(() => transact(this.#database, () => this.#insertManifest(digest, manifest)));
   }
 
   /** @returns the media type that a stored manifest is served as, undefined where the digest is no known manifest */
@@ -296,16 +288,11 @@ export class Catalog {
 
   /** One transaction, which survives power loss too. */
   #durably(work: () => void): void {
-    this.#database.exec('PRAGMA synchronous = FULL; BEGIN');
     try {
-      work();
-      this.#database.exec('COMMIT');
+      transact(this.#database, work, 'FULL');
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       this.#repositoryIds.clear(); // some may be of rows that are not there: another repository would get their id
       throw new StorageError('writing the catalog', error);
-    } finally {
-      this.#database.exec('PRAGMA synchronous = NORMAL');
     }
   }
 

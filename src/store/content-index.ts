@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Digest } from '../oci/digest.ts';
 import { sizeOnDisk } from './ledger.ts';
+import { transact } from './transaction.ts';
 
 export interface StoredContent {
   digest: Digest;
@@ -106,7 +107,7 @@ export class ContentIndex {
   /** Writes the pending last uses in one transaction. */
   flushUses(): void {
     if (this.#uses.size === 0) return;
-    this.#transaction(() => {
+    transact(this.#database, () => {
       for (const [digest, at] of this.#uses) this.#touch.run(at, digest);
     });
     this.#uses.clear();
@@ -126,7 +127,7 @@ export class ContentIndex {
   remove(digest: Digest): void {
     this.#uses.delete(digest);
     const pinnedBytes = this.#pinnedBytesOf(digest);
-    this.#transaction(() => {
+    transact(this.#database, () => {
       for (const statement of this.#removals) statement.run(digest);
     });
     this.#pinnedBytes -= pinnedBytes;
@@ -155,17 +156,6 @@ export class ContentIndex {
   #pinnedBytesOf(digest: Digest): number {
     const row = this.#selectPinned.get(digest);
     return row ? sizeOnDisk(Number(row.size)) : 0;
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec('BEGIN');
-    try {
-      work();
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
-    }
   }
 }
 

@@ -76,7 +76,7 @@ export class Intake {
       await onDisk('syncing content', () => file.datasync());
       return found.digest;
     } finally {
-      await file.close();
+      await file.close().catch(() => undefined); // what was synced is on disk, and what was not is not taken
     }
   }
 

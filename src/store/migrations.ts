@@ -69,7 +69,7 @@ CREATE TABLE pins (
 CREATE TABLE pinned (
   pin INTEGER NOT NULL, root TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (pin, root, digest)
 ) WITHOUT ROWID;
-CREATE INDEX pinned_by_digest ON pinned (digest);
+CREATE INDEX pinned_by_digest ON pinned (digest, size);
 ALTER TABLE blobs ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0;
 DROP INDEX blobs_by_use;
 CREATE INDEX blobs_by_use ON blobs (last_used) WHERE is_pinned = 0;

@@ -5,6 +5,7 @@ import { parseTag, type Repository } from '../oci/reference.ts';
 import { referrersTag } from '../oci/referrer.ts';
 import { type Finding, findImage, isImageHere, prepareFinding } from './belonging.ts';
 import type { Catalog, RepositoryName } from './catalog.ts';
+import { transact } from './transaction.ts';
 
 /** What was asked for; `manifest` stands for a blob too where its image is known: the image is what is missing. */
 export type MissKind = 'manifest' | 'blob' | 'tags' | 'referrers';
@@ -96,7 +97,7 @@ export class Misses {
   flush(atMost = MAX_PENDING): boolean {
     const written = [...this.#pending].slice(0, atMost);
     if (written.length === 0) return false;
-    this.#transaction(() => {
+    transact(this.#options.database, () => {
       for (const [, noted] of written) this.#write(noted);
       this.#statements.trim.run(this.#options.maxLines);
     });
@@ -139,7 +140,7 @@ export class Misses {
   #forget(rows: ReadonlySet<MissRow>): void {
     if (rows.size === 0) return;
     try {
-      this.#transaction(() => {
+      transact(this.#options.database, () => {
         for (const row of rows) this.#statements.remove.run(...keyOf(row));
       });
     } catch {
@@ -171,18 +172,6 @@ export class Misses {
 
   #countLines(): number {
     return Number(this.#statements.count.get()?.lines);
-  }
-
-  #transaction(work: () => void): void {
-    const { database } = this.#options;
-    database.exec('BEGIN');
-    try {
-      work();
-      database.exec('COMMIT');
-    } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK');
-      throw error;
-    }
   }
 }
 

@@ -7,6 +7,7 @@ import type { ContentIndex, StoredContent } from './content-index.ts';
 import { StorageError } from './errors.ts';
 import { sizeOnDisk } from './ledger.ts';
 import { type PinStatements, preparePins } from './pin-statements.ts';
+import { transact } from './transaction.ts';
 
 /** What is wanted of a reference. */
 export interface PinWish {
@@ -309,16 +310,11 @@ export class Pins {
       work();
       return;
     }
-    database.exec(`PRAGMA synchronous = ${durability}; BEGIN`);
     try {
-      work();
-      database.exec('COMMIT');
+      transact(database, work, durability);
     } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK');
       this.recount();
       throw error instanceof PinBudgetError ? error : new StorageError('noting pins', error);
-    } finally {
-      database.exec('PRAGMA synchronous = NORMAL');
     }
   }
 }

@@ -200,7 +200,9 @@ async function send(response: ServerResponse, asked: Asked, answer: Answer): Pro
     position += chunk.length;
     if (pace) await paceOut(pace, startMs, position);
   }
-  if (hold && hold.at >= end) await hold.gate;
+  // What has come whole by its length has come: a connection that is used again would wait for nothing.
+  const isAwaited = hold && (hold.at === end || (isChunked && hold.at > end));
+  if (isAwaited) await hold.gate;
   if (breakAfter === undefined) response.end();
   else if (answer.isReset) response.socket?.resetAndDestroy();
   else response.socket?.destroy();

@@ -16,7 +16,17 @@ t.test('how platforms are written', async (t) => {
     const platform = parsePlatform(text);
     t.equal(platform && platformText(platform), meant, text);
   }
-  for (const text of ['', '/', 'linux/', '/amd64', 'linux/arm/v7/x', 'linux amd64', 'linux/amd64,', '../etc'])
+  for (const text of [
+    '',
+    '/',
+    'linux/',
+    '/amd64',
+    'linux/arm/v7/x',
+    'linux amd64',
+    'linux/amd64,',
+    '../etc',
+    'latest',
+  ])
     t.equal(parsePlatform(text), undefined, text);
 });
 

@@ -23,6 +23,9 @@ export type ArchiveEntry =
       target: string;
     };
 
+/** Names are remembered, half a kilobyte each at most. Bundles have no more. */
+export const MAX_ENTRIES = 100_000;
+
 export interface ArchiveLimits {
   /** of the unpacked archive, headers included */
   maxBytes: number;

@@ -1,8 +1,8 @@
 /** Owns the bounds on what the images of one archive may name and have read: small indexes can name the same over and over. */
 import { ArchiveError } from './archive-error.ts';
 
-/** Of all images and indexes together; five thousand images of a hundred layers name half of that. */
-const MAX_CONTENTS = 1_000_000;
+/** Of all images and indexes together. All of them get their names in one transaction, 60 µs each. */
+const MAX_CONTENTS = 200_000;
 /** Of manifests and configurations, each as often as it is read: ten seconds of reading. */
 const MAX_READ_BYTES = 256 * 1024 * 1024;
 

@@ -14,6 +14,7 @@ import {
 } from './bundle-index.ts';
 import { MAX_DOCUMENT_BYTES } from './json-document.ts';
 import { indexDescriptor } from './layout-names.ts';
+import { MAX_ENTRIES } from './read-archive.ts';
 import { dockerManifest, runnableImages } from './runnable-images.ts';
 import { directoryHead, END_MARK, fileHead, padding, storedBytes } from './tar-blocks.ts';
 
@@ -27,6 +28,9 @@ export interface BundlePlan {
   /** exact bytes of the file */
   size: number;
 }
+
+/** Documents and directories. */
+const OTHER_ENTRIES = 16;
 
 /**
  * Decides what a bundle will be. The same images and content give the same bytes, in whatever order they are named.
@@ -42,6 +46,11 @@ export async function planBundle(
   const sorted = sortImages(images);
   const index = bundleIndexOf(sorted, since);
   const contents = distinctContents(sorted).filter(({ digest }) => !since.has(digest));
+  if (contents.length > MAX_ENTRIES - OTHER_ENTRIES)
+    throw new RefusedError(
+      409,
+      `${contents.length} contents are too many for one bundle; export the images in parts`,
+    );
   const runnable = await runnableImages(sorted, source);
   // `docker load`, `podman load` and `ctr images import` take all that is listed for images to be unpacked, and fail as a whole
   // at a signature. What is no image is known to hubcap alone, unless there is nothing else.

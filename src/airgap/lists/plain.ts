@@ -31,20 +31,10 @@ function platformsOf(texts: readonly string[], line: number, findings: Findings)
     return 'all';
   }
   return texts.flatMap((text): Platform[] => {
-    const platform = isPlatformText(text) ? parsePlatform(text) : undefined;
+    const platform = parsePlatform(text);
     if (!platform) findings.addProblem(line, faultInPlatforms(text));
     return platform ? [platform] : [];
   });
-}
-
-/** An architecture alone is taken where it is known: else any second word on a line would be one. */
-const ARCHITECTURES: ReadonlySet<string> = new Set([
-  ...['amd64', 'arm64', 'arm', '386', 'ppc64le', 's390x', 'riscv64', 'loong64', 'mips64le'],
-  ...['x86_64', 'x86-64', 'aarch64', 'armhf', 'armel', 'i386'],
-]);
-
-function isPlatformText(text: string): boolean {
-  return text.includes('/') || ARCHITECTURES.has(text.toLowerCase());
 }
 
 function faultInPlatforms(text: string): string {
