@@ -14,8 +14,8 @@ import { sortImages } from './archives/bundle-index.ts';
 import { planBundle, writeBundle } from './archives/write-bundle.ts';
 import { chosenClosure, isComplete, withReferrers } from './chosen-closure.ts';
 import type { ExportPlan, ExportRequest } from './commands.ts';
-import { type AirgapParts, closureSources, type NamedPlace, placeOf } from './parts.ts';
-import { wholeImage } from './pinning.ts';
+import { type AirgapParts, closureSources, type NamedPlace, placeOf, storedName } from './parts.ts';
+import { pinnedName, wholeImage } from './pinning.ts';
 
 /**
  * @returns the plan, and the bundle: what it carries is kept from eviction while it is read
@@ -89,18 +89,12 @@ async function select(request: ExportRequest, parts: AirgapParts): Promise<Selec
 }
 
 function pinnedReferences({ pins }: AirgapParts): Set<string> {
-  return new Set(
-    pins.list().map(({ repository, reference }) => nameOf(repository.upstream, repository.name, reference)),
-  );
+  return new Set(pins.list().map(pinnedName));
 }
 
 function* storedReferences({ catalog }: AirgapParts): Generator<string> {
   for (const { upstream, repository, tag, digest } of catalog.images())
-    yield nameOf(upstream, repository, tag ?? digest);
-}
-
-function nameOf(upstream: string, repository: string, reference: string): string {
-  return `${upstream}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`;
+    yield storedName(upstream, repository, tag ?? digest);
 }
 
 /**
@@ -153,7 +147,7 @@ function signatures(place: NamedPlace, subjects: readonly Digest[], parts: Airga
     const { digest, mediaType } = state;
     const closure = chosenClosure(digest, 'all', sources);
     if (!isComplete(closure, sources)) return [];
-    const signed = placeOf(nameOf(place.upstream.host, place.repository, tag), parts.upstreams);
+    const signed = placeOf(storedName(place.upstream.host, place.repository, tag), parts.upstreams);
     const contents = closure.contents.map((content) => sized(content, parts));
     const image = {
       name: signed.name,

@@ -55,6 +55,11 @@ export function placeOf(text: string, upstreams: Pick<UpstreamTable, 'named'>): 
   return { upstream, repository: name.repository, name: full, text: fullNameText(full) };
 }
 
+/** @param reference a tag or a digest. @returns the name in full, of what the catalog knows */
+export function storedName(upstream: string, repository: string, reference: string): string {
+  return `${upstream}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`;
+}
+
 /** @throws RefusedError where one is no platform */
 export function choiceOf(platforms: 'all' | readonly string[]): PlatformChoice {
   if (platforms === 'all') return platforms;

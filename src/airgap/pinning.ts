@@ -17,7 +17,7 @@ import {
   withReferrers,
 } from './chosen-closure.ts';
 import type { PinReport, PinRequest, PinStatus, UnpinReport } from './commands.ts';
-import { type AirgapParts, choiceOf, closureSources, type NamedPlace, placeOf } from './parts.ts';
+import { type AirgapParts, choiceOf, closureSources, type NamedPlace, placeOf, storedName } from './parts.ts';
 
 /** Whoever pins by hand. */
 export const BY_HAND = '';
@@ -118,7 +118,7 @@ function describePin(pin: Pin, { pins, store }: AirgapParts): PinStatus {
 
 /** @returns the name of what is pinned, in full */
 export function pinnedName({ repository: { upstream, name }, reference }: Pin): string {
-  return `${upstream}/${name}${reference.includes(':') ? '@' : ':'}${reference}`;
+  return storedName(upstream, name, reference);
 }
 
 /** @returns what a reference is, of what is here; undefined where nothing is */

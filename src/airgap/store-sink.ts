@@ -14,8 +14,6 @@ import { explainBudget } from './pinning.ts';
 export interface ImportSink extends ContentSink {
   /** content that was not in the store before */
   readonly added: ReadonlySet<Digest>;
-  /** what was read of the archive's content, bytes */
-  readonly readBytes: number;
 }
 
 type SinkParts = Pick<AirgapParts, 'store' | 'catalog' | 'upstreams' | 'visibility'>;
@@ -59,7 +57,6 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
   const { store, intake } = parts;
   const proven = new ProvenContent(parts);
   const added = new Set<Digest>();
-  let readBytes = 0;
   const take = async (
     wanted: Digest | undefined,
     size: number,
@@ -73,14 +70,10 @@ export function storeSink(parts: SinkParts & { intake: Intake }, hold: Hold): Im
     if (isNew) added.add(digest);
     hold.add([{ digest, size }], true);
     proven.add(digest, size);
-    readBytes += size;
     return digest;
   };
   return {
     added,
-    get readBytes() {
-      return readBytes;
-    },
     sizeOf: (digest) => {
       const size = proven.sizeOf(digest);
       // Who is told that it is here passes its bytes over: it must stay.
@@ -107,7 +100,6 @@ export function drySink(parts: SinkParts): ImportSink {
     maxSize: MAX_KEPT_BYTES,
     sizeCalculation: (body) => body.length + 1,
   });
-  let readBytes = 0;
   const take = async (
     wanted: Digest | undefined,
     size: number,
@@ -122,14 +114,10 @@ export function drySink(parts: SinkParts): ImportSink {
     if (isSmall && mayBeJson(document)) documents.set(digest, document);
     if (store.sizeOf(digest) === undefined) added.add(digest);
     proven.add(digest, size);
-    readBytes += size;
     return digest;
   };
   return {
     added,
-    get readBytes() {
-      return readBytes;
-    },
     sizeOf: (digest) => proven.sizeOf(digest),
     put: async (digest, size, body) => {
       await take(digest, size, body);
