@@ -12,9 +12,10 @@ interface Import {
   isType: boolean;
 }
 
-/** A file may import its own room and rooms of a lower rank: cli → daemon → {http, admin} → … → oci. */
+/** A file may import its own room and rooms of a lower rank: cli → check → daemon → {http, admin} → … → oci. */
 const RANKS: Readonly<Record<string, number>> = {
-  cli: 8,
+  cli: 9,
+  check: 8,
   daemon: 7,
   http: 6,
   admin: 6,
@@ -22,6 +23,7 @@ const RANKS: Readonly<Record<string, number>> = {
   mirror: 4,
   upstream: 3,
   store: 3,
+  clients: 3,
   oci: 2,
 };
 /** Top-level files that are the composition root, and those that all rooms may use. */
@@ -41,6 +43,7 @@ const COMMON = new Set([
   'outcome.ts',
   'refused-error.ts',
   'single-flight.ts',
+  'totals.ts',
   'units.ts',
   'log.ts',
   'metrics.ts',
@@ -79,9 +82,9 @@ function directionFault(from: string, to: string): string | undefined {
   if (COMMON.has(to)) return fromRoom === 'oci' ? 'oci is pure' : undefined;
   if (COMMON.has(from)) return `${from} imports no room`;
   if (toRoom === 'config') {
-    return fromRoom === 'cli' || fromRoom === 'daemon'
+    return ['cli', 'check', 'daemon'].includes(fromRoom)
       ? undefined
-      : 'config is for cli and the composition root';
+      : 'config is for cli, check and the composition root';
   }
   const fromRank = fromRoom === 'config' ? RANKS.upstream : RANKS[fromRoom];
   const toRank = RANKS[toRoom];
@@ -165,6 +168,10 @@ t.test('each direction can fail', async (t) => {
     ['upstream/a.ts', 'store/b.ts'],
     ['oci/a.ts', 'store/b.ts'],
     ['oci/a.ts', 'log.ts'],
+    ['check/a.ts', 'cli/b.ts'],
+    ['daemon.ts', 'check/b.ts'],
+    ['clients/a.ts', 'store/b.ts'],
+    ['clients/a.ts', 'config/b.ts'],
     ['http/a.ts', 'config/b.ts'],
     ['mirror/a.ts', 'config/b.ts'],
     ['upstream/docker-config.ts', 'config/b.ts'],
@@ -196,6 +203,11 @@ t.test('the directions that the design wants pass', async (t) => {
     ['main.ts', 'cli/index.ts'],
     ['cli/a.ts', 'daemon.ts'],
     ['cli/a.ts', 'config/b.ts'],
+    ['cli/a.ts', 'check/b.ts'],
+    ['cli/a.ts', 'clients/b.ts'],
+    ['check/a.ts', 'clients/b.ts'],
+    ['check/a.ts', 'config/b.ts'],
+    ['check/a.ts', 'upstreams.ts'],
     ['daemon.ts', 'config/b.ts'],
     ['daemon.ts', 'http/b.ts'],
     ['listeners.ts', 'admin/b.ts'],
