@@ -35,6 +35,7 @@ import type { PageFileName, PageFiles } from './page-files.ts';
 import {
   type ImageStatus,
   type OfflineState,
+  type Readiness,
   type ReloadReport,
   type Status,
   withoutNames,
@@ -107,6 +108,10 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
       const reasons = await notReady();
       return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
     },
+  },
+  '/api/ready': {
+    method: 'GET',
+    answer: async ({ notReady }) => json(200, { reasons: await notReady() } satisfies Readiness),
   },
   '/api/status': {
     method: 'GET',

@@ -18,6 +18,12 @@ export interface PageStatus extends Status {
   tellsNames: boolean;
 }
 
+/** What is told at `/api/ready`: the same as `/readyz` says, for a page, to which a 503 would be trouble of its own. */
+export interface Readiness {
+  /** why it is not ready, empty where it is */
+  reasons: string[];
+}
+
 export interface Status {
   version: string;
   pid: number;

@@ -1,0 +1,126 @@
+/** Owns the top of the page: whether all is well, what is not, and the key figures. */
+import type { HistorySample } from '../src/admin/history.ts';
+import type { PageStatus } from '../src/admin/status.ts';
+import { formatBytes } from '../src/units.ts';
+import { h, part, show } from './dom.ts';
+import { figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
+import type { Notice } from './notices.ts';
+import { badge, bar } from './state.ts';
+import type { Level } from './upstream-words.ts';
+import { countOf, formatCount, formatShare, formatSpan } from './words.ts';
+
+/** @returns all in a few words */
+export function overallOf(notices: readonly Notice[]): { level: Level; text: string } {
+  const count = (level: Level): number => notices.filter((notice) => notice.level === level).length;
+  const bad = count('bad');
+  const warn = count('warn');
+  const others = warn === 0 ? '' : `, ${countOf(warn, 'warning')}`;
+  if (bad > 0) return { level: 'bad', text: `${countOf(bad, 'problem')}${others}` };
+  if (count('off') > 0) return { level: 'off', text: `offline${others}` };
+  return warn > 0 ? { level: 'warn', text: `serving${others}` } : { level: 'good', text: 'serving' };
+}
+
+export function showOverview(status: PageStatus, notices: readonly Notice[]): void {
+  const { level, text } = overallOf(notices);
+  show(part('state'), badge(level, text));
+  show(
+    part('identity'),
+    h('span', {}, `version ${status.version}`),
+    h('span', {}, `up for ${formatSpan(status.uptimeS * 1000)}`),
+    ...(status.listen === undefined ? [] : [h('span', {}, `mirror at ${status.listen}`)]),
+  );
+  document.title = level === 'good' ? 'hubcap' : `${text} · hubcap`;
+  show(part('notices'), ...notices.map(describe));
+}
+
+function describe({ key, level, title, text, command }: Notice): HTMLElement {
+  return h(
+    'div',
+    { key, class: `notice ${level}` },
+    h('h3', {}, badge(level, title)),
+    h('p', {}, text),
+    command !== undefined && h('p', { class: 'command' }, 'Run ', h('code', {}, command)),
+  );
+}
+
+interface Tile {
+  name: string;
+  value: string;
+  notes: (string | HTMLElement)[];
+}
+
+/** @param samples of the last hour, this moment included */
+export function showTiles(status: PageStatus, samples: readonly HistorySample[], nowMs: number): void {
+  const tiles = [
+    ...trafficTiles(status, samples, nowMs),
+    storeTile(status),
+    runningTile(status),
+    missTile(status),
+  ];
+  show(
+    part('tiles'),
+    ...tiles.map(({ name, value, notes }) =>
+      h(
+        'div',
+        { key: name, class: 'tile' },
+        h('dt', {}, name),
+        h('dd', { class: 'value' }, value),
+        ...notes.map((note) => h('dd', { class: 'note' }, note)),
+      ),
+    ),
+  );
+}
+
+function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[], nowMs: number): Tile[] {
+  if (!totals) return [];
+  const { hitRate, servedBytes, storeBytes, savedBytes, savedShare, fetchedBytes } = figuresOf(totals);
+  const hour = sumOf(minutesOf(samples, nowMs));
+  return [
+    {
+      name: 'Hit rate',
+      value: formatShare(hitRate),
+      notes: [`last hour ${formatShare(hitRateIn(hour))}`, 'requests that needed no download'],
+    },
+    {
+      name: 'Served',
+      value: formatBytes(servedBytes),
+      notes: [`${formatBytes(storeBytes)} of it from disk`, `${formatBytes(fetchedBytes)} fetched`],
+    },
+    {
+      name: 'Saved',
+      value: formatBytes(savedBytes),
+      notes: [`${formatShare(savedShare)} of what was served`, 'did not have to be fetched'],
+    },
+  ];
+}
+
+function storeTile({ store }: PageStatus): Tile {
+  const { bytes, maxBytes, objects, pins, pinnedBytes } = store;
+  const pinned = pins === 0 ? '' : `, ${countOf(pins, 'pin')} (${formatBytes(pinnedBytes)})`;
+  return {
+    name: 'Store',
+    value: formatBytes(bytes),
+    notes: [
+      bar('bytes in the store', bytes, maxBytes),
+      `${formatShare(maxBytes > 0 ? bytes / maxBytes : undefined)} of ${formatBytes(maxBytes)}`,
+      `${countOf(objects, 'object')}${pinned}`,
+    ],
+  };
+}
+
+function runningTile({ fills }: PageStatus): Tile {
+  const readers = fills.reduce((sum, fill) => sum + fill.readers, 0);
+  return {
+    name: 'Downloads',
+    value: formatCount(fills.length),
+    notes: [fills.length === 0 ? 'none runs' : 'running', countOf(readers, 'reader')],
+  };
+}
+
+function missTile({ misses }: PageStatus): Tile {
+  return {
+    name: 'Missed',
+    value: formatCount(misses),
+    notes: [misses === 0 ? 'nothing is missed' : h('a', { href: '#misses' }, 'what could not be given')],
+  };
+}
