@@ -130,7 +130,7 @@ export const CHARTS: readonly ChartSpec[] = [
   },
   {
     id: 'running',
-    title: 'Downloads that run',
+    title: 'Downloads and readers',
     series: [
       { label: 'downloads', colour: '--fetched', kind: 'bar', valueAt: known(({ fills }) => fills) },
       { label: 'readers', colour: '--line', kind: 'line', valueAt: known(({ readers }) => readers) },

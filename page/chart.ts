@@ -60,7 +60,7 @@ export class Chart {
     const grid = { stroke: colour('--border'), width: 1 };
     return {
       ...this.#size(),
-      padding: [8, 4, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       hooks: { setCursor: [({ cursor }) => this.#pointAt(cursor.idx ?? undefined, cursor.left ?? -1)] },

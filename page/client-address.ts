@@ -9,12 +9,14 @@ export function addressFor(listen: string | undefined, pageHostname: string): st
   return url.origin;
 }
 
+const HOSTNAME = /^(?:[\w.-]+|\[[\da-f:.]+\])$/i;
+
 /** @returns the address that somebody typed, `http://` where no scheme is said; undefined where it is none */
 export function parseAddress(text: string): URL | undefined {
   const trimmed = text.trim();
   const url = URL.parse(/^https?:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`);
-  const isPlain =
-    url && url.hostname !== '' && url.username === '' && url.pathname === '/' && !url.search && !url.hash;
+  if (!url || !HOSTNAME.test(url.hostname)) return undefined; // not all browsers refuse a host name with spaces
+  const isPlain = url.username === '' && url.pathname === '/' && !url.search && !url.hash;
   return isPlain ? url : undefined;
 }
 

@@ -50,10 +50,8 @@ export function platformWords({ platforms }: Pick<ImageStatus, 'platforms'>): Pl
 export function missingWords(image: Pick<ImageStatus, 'state' | 'platforms'>): string | undefined {
   if (image.state === 'complete') return undefined;
   const { whole, total } = platformWords(image);
-  if (total < 2) return 'layers are missing';
-  return whole.length === total
-    ? 'attestations are missing'
-    : `${whole.length} of ${countOf(total, 'platform')}`;
+  if (total > 0 && whole.length === total) return 'attestations are missing';
+  return total < 2 ? 'layers are missing' : `${whole.length} of ${countOf(total, 'platform')}`;
 }
 
 const REASONS: Readonly<Record<string, string>> = {

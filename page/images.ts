@@ -81,6 +81,7 @@ function cellsOf(image: ImageStatus, nowMs: number): (string | Node | (string | 
   return [
     [
       h('span', { class: 'reference' }, name, h('b', {}, tag)),
+      ' ',
       h('code', { class: 'digest', title: image.digest }, shortDigest(image.digest)),
     ],
     h(

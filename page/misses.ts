@@ -68,6 +68,7 @@ function cellsOf(miss: MissStatus, nowMs: number): (string | Node | (string | No
       digest === undefined
         ? undefined
         : h('code', { class: 'digest', title: digest }, `@${digest.slice(0, 19)}`),
+      ' ',
       what === undefined ? undefined : h('span', { class: 'muted small' }, what),
     ],
     missWords(miss),

@@ -1,6 +1,7 @@
 /** Owns the top of the page: whether all is well, what is not, and the key figures. */
 import type { HistorySample } from '../src/admin/history.ts';
 import type { PageStatus } from '../src/admin/status.ts';
+import { givenOf } from '../src/totals.ts';
 import { formatBytes } from '../src/units.ts';
 import { h, part, show } from './dom.ts';
 import { figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
@@ -74,36 +75,39 @@ export function showTiles(status: PageStatus, samples: readonly HistorySample[],
 function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[], nowMs: number): Tile[] {
   if (!totals) return [];
   const { hitRate, servedBytes, storeBytes, savedBytes, savedShare, fetchedBytes } = figuresOf(totals);
+  const { hits, fetched } = givenOf(totals);
   const hour = sumOf(minutesOf(samples, nowMs));
   return [
     {
       name: 'Hit rate',
       value: formatShare(hitRate),
-      notes: [`last hour ${formatShare(hitRateIn(hour))}`, 'requests that needed no download'],
+      notes: [`last hour ${formatShare(hitRateIn(hour))}`, `of ${countOf(hits + fetched, 'request')}`],
     },
     {
       name: 'Served',
       value: formatBytes(servedBytes),
-      notes: [`${formatBytes(storeBytes)} of it from disk`, `${formatBytes(fetchedBytes)} fetched`],
+      notes: [`${formatBytes(storeBytes)} from disk`, `${formatBytes(fetchedBytes)} fetched`],
     },
     {
       name: 'Saved',
       value: formatBytes(savedBytes),
-      notes: [`${formatShare(savedShare)} of what was served`, 'did not have to be fetched'],
+      notes: [
+        savedShare === undefined ? 'nothing served yet' : `${formatShare(savedShare)} of what was served`,
+      ],
     },
   ];
 }
 
 function storeTile({ store }: PageStatus): Tile {
   const { bytes, maxBytes, objects, pins, pinnedBytes } = store;
-  const pinned = pins === 0 ? '' : `, ${countOf(pins, 'pin')} (${formatBytes(pinnedBytes)})`;
   return {
     name: 'Store',
     value: formatBytes(bytes),
     notes: [
       bar('bytes in the store', bytes, maxBytes),
       `${formatShare(maxBytes > 0 ? bytes / maxBytes : undefined)} of ${formatBytes(maxBytes)}`,
-      `${countOf(objects, 'object')}${pinned}`,
+      countOf(objects, 'object'),
+      ...(pins === 0 ? [] : [`${countOf(pins, 'pin')}, ${formatBytes(pinnedBytes)}`]),
     ],
   };
 }
@@ -121,6 +125,6 @@ function missTile({ misses }: PageStatus): Tile {
   return {
     name: 'Missed',
     value: formatCount(misses),
-    notes: [misses === 0 ? 'nothing is missed' : h('a', { href: '#misses' }, 'what could not be given')],
+    notes: [misses === 0 ? 'nothing is missed' : h('a', { href: '#misses' }, 'see what')],
   };
 }

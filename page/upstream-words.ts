@@ -46,7 +46,7 @@ export function upstreamWords(upstream: Upstream, isOffline: boolean, nowMs: num
     return {
       level: 'warn',
       label: 'partly down',
-      detail: `${down.length} of ${endpoints.length} addresses fail; another one serves.`,
+      detail: `${down.length} of ${endpoints.length} addresses ${down.length === 1 ? 'fails' : 'fail'}; another one serves.`,
     };
   if (endpoints.some(({ state }) => state === 'slow'))
     return { level: 'warn', label: 'slow', detail: 'It is asked only for what is not known.' };
@@ -73,8 +73,8 @@ const REASONS: Readonly<Record<string, string>> = {
 /** @returns what is wrong at an address, undefined where nothing is */
 export function endpointWords({ state, reason, message }: Endpoint): string | undefined {
   if (state === 'up') return undefined;
-  const why = reason === undefined ? '' : `: ${REASONS[reason] ?? reason}`;
-  return `${state}${why}${message === undefined ? '' : ` (${message})`}`;
+  const why = reason === undefined ? state : (REASONS[reason] ?? reason);
+  return message === undefined ? why : `${why} (${message})`;
 }
 
 /** What is known of an account. */

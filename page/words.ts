@@ -35,9 +35,11 @@ export function formatSpan(spanMs: number): string {
   return formatDuration(Math.floor(Math.max(0, spanMs) / unit) * unit);
 }
 
-/** @returns `just now`, `3m20s ago` */
+/** @returns in whole seconds, minutes, hours or days: `just now`, `45s ago`, `3m ago`, `2d ago` */
 export function formatAgo(agoMs: number): string {
-  return agoMs < 2 * SECOND ? 'just now' : `${formatSpan(agoMs)} ago`;
+  if (agoMs < 2 * SECOND) return 'just now';
+  const unit = [DAY, HOUR, MINUTE].find((size) => agoMs >= size) ?? SECOND;
+  return `${formatDuration(Math.floor(agoMs / unit) * unit)} ago`;
 }
 
 const timeOfDay = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
