@@ -15,7 +15,8 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === false) continue;
-    element.setAttribute(name === 'key' ? 'data-key' : name, value === true ? '' : String(value));
+    const isState = name.startsWith('aria-'); // there `true` is a word
+    element.setAttribute(name === 'key' ? 'data-key' : name, value === true && !isState ? '' : String(value));
   }
   element.append(...children.filter((child) => child !== undefined && child !== false));
   return element;

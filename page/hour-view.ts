@@ -8,12 +8,7 @@ export class HourView {
   readonly #charts: readonly Chart[];
 
   constructor() {
-    const places = part('charts');
-    this.#charts = CHARTS.map((spec) => {
-      const figure = h('figure', { class: 'chart', id: `chart-${spec.id}` });
-      places.append(figure);
-      return new Chart(spec, figure);
-    });
+    this.#charts = CHARTS.map((spec) => new Chart(spec, part(`chart-${spec.id}`)));
     part('hour-table').tabIndex = 0; // it scrolls sideways where there is no room
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       for (const chart of this.#charts) chart.redraw();
