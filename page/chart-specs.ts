@@ -35,8 +35,13 @@ const known =
     return minute && minute.knownMs > 0 ? valueAt(minute) : undefined;
   };
 
-const perSecond = (bytesOf: (minute: Minute) => number): Series['valueAt'] =>
-  known((minute) => (bytesOf(minute) * 1000) / minute.knownMs);
+/** The minute that runs is drawn as if it went on so: a bar that falls each minute would look like trouble. */
+const LEAST_KNOWN_MS = 20_000;
+
+const per = (spanMs: number, countIn: (minute: Minute) => number): Series['valueAt'] =>
+  known((minute) => (countIn(minute) * spanMs) / Math.max(LEAST_KNOWN_MS, minute.knownMs));
+const perMinute = (countIn: (minute: Minute) => number) => per(60_000, countIn);
+const perSecond = (bytesIn: (minute: Minute) => number) => per(1_000, bytesIn);
 
 const COUNT_STEPS = [1, 2, 5]
   .flatMap((step) => Array.from({ length: 9 }, (_, i) => step * 10 ** i))
@@ -76,11 +81,11 @@ export const CHARTS: readonly ChartSpec[] = [
         label: 'from here',
         colour: '--store',
         kind: 'bar',
-        valueAt: known(({ hits, stale }) => hits - stale),
+        valueAt: perMinute(({ hits, stale }) => hits - stale),
       },
-      { label: 'unconfirmed', colour: '--stale', kind: 'bar', valueAt: known(({ stale }) => stale) },
-      { label: 'fetched', colour: '--fetched', kind: 'bar', valueAt: known(({ fetched }) => fetched) },
-      { label: 'failed', colour: '--failed', kind: 'bar', valueAt: known(({ failed }) => failed) },
+      { label: 'unconfirmed', colour: '--stale', kind: 'bar', valueAt: perMinute(({ stale }) => stale) },
+      { label: 'fetched', colour: '--fetched', kind: 'bar', valueAt: perMinute(({ fetched }) => fetched) },
+      { label: 'failed', colour: '--failed', kind: 'bar', valueAt: perMinute(({ failed }) => failed) },
     ],
     format: formatCount,
     steps: COUNT_STEPS,

@@ -64,7 +64,7 @@ function describeSchedule(
   nowMs: number,
 ): HTMLElement {
   const next = nextAt === undefined ? '' : `, next at ${formatUntil(Date.parse(nextAt), nowMs)}`;
-  const now = state === 'running' ? 'runs now' : state === 'offline' ? 'waits: hubcap is offline' : 'waits';
+  const now = state === 'running' ? 'runs now' : state === 'offline' ? 'waits: offline' : 'waits';
   const isFailed = last?.result === 'failed';
   return h(
     'li',

@@ -41,7 +41,7 @@ const OFFLINE: Notice = {
 };
 
 function diskNotices({ store, directory }: PageStatus, notReady: readonly string[]): Notice[] {
-  const reasons = store.isWritable ? notReady : [...new Set(['the disk refuses to write', ...notReady])];
+  const reasons = store.isWritable || notReady.length > 0 ? notReady : ['it does not say why'];
   if (reasons.length === 0) return [];
   return [
     {

@@ -81,7 +81,7 @@ function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[],
     {
       name: 'Hit rate',
       value: formatShare(hitRate),
-      notes: [`last hour ${formatShare(hitRateIn(hour))}`, `of ${countOf(hits + fetched, 'request')}`],
+      notes: [`of ${countOf(hits + fetched, 'request')}`, `last hour ${formatShare(hitRateIn(hour))}`],
     },
     {
       name: 'Served',
@@ -106,8 +106,7 @@ function storeTile({ store }: PageStatus): Tile {
     notes: [
       bar('bytes in the store', bytes, maxBytes),
       `${formatShare(maxBytes > 0 ? bytes / maxBytes : undefined)} of ${formatBytes(maxBytes)}`,
-      countOf(objects, 'object'),
-      ...(pins === 0 ? [] : [`${countOf(pins, 'pin')}, ${formatBytes(pinnedBytes)}`]),
+      pins === 0 ? countOf(objects, 'object') : `${formatBytes(pinnedBytes)} pinned`,
     ],
   };
 }

@@ -56,7 +56,7 @@ function describeAccount({
     'li',
     { key: account, class: 'account' },
     h('span', { class: 'name' }, account),
-    left && bar(`pulls left for ${account}`, left.remaining, left.limit),
     h('span', { class: level === 'good' ? 'muted' : `reason ${level}` }, text),
+    left && bar(`pulls left for ${account}`, left.remaining, left.limit),
   );
 }

@@ -22,7 +22,7 @@ await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
 
-const desktop = { width: 1280, height: 900 };
+const desktop = { width: 1280, height: 960 };
 const phone = { width: 360, height: 740 };
 const situations: Record<string, () => Told> = {
   empty: () => ({ status: statusOf(Date.now(), { uptimeS: 12 }) }),
