@@ -90,8 +90,11 @@ if (browser) {
     const address = await startAddress(t, mirror.admin);
     await browser.look(t, address.url, { expected: AWAY }, async (page) => {
       await page.locator('#tiles .tile').first().waitFor();
+      await page.locator('#clients').scrollIntoViewIfNeeded();
       address.lead(undefined);
       await banner(page).waitFor();
+      const { y = -1, height = 0 } = (await banner(page).boundingBox()) ?? {};
+      t.ok(y >= 0 && y + height < 900, 'it is seen from the end of the page, too');
       address.lead(mirror.admin);
       await banner(page).waitFor({ state: 'detached' });
     });
