@@ -62,7 +62,6 @@ t.test('images without a tag, and repositories, are listed over any number of pa
     catalog.grant({ ...repository, name: name as Repository }, held, 1);
     return `${name}@${held}`;
   };
-  database.exec('BEGIN');
   const expected: string[] = [];
   for (let at = 0; at < 1_700; at++) {
     hold('library/app', `blob ${at}`, false);
@@ -70,8 +69,7 @@ t.test('images without a tag, and repositories, are listed over any number of pa
     if (at % 2 === 0) expected.push(hold(`owner/app-${at}`, `manifest of ${at}`, true));
     else hold(`owner/app-${at}`, `blob of ${at}`, false);
   }
-  database.exec('COMMIT');
   const found = [...catalog.images()].map((row) => `${row.repository}@${row.digest}`);
-  t.same(found, expected.sort());
+  t.same(found.sort(), expected.sort());
   t.end();
 });
