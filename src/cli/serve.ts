@@ -11,7 +11,7 @@ import { createLogger, type Logger } from '../log.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
 import { formatBytes } from '../units.ts';
 import { explainDirectory } from './explain-directory.ts';
-import { configLoader, withCommonOptions } from './options.ts';
+import { configLoader, passedSockets, withCommonOptions } from './options.ts';
 import { ReportedError } from './reported-error.ts';
 
 interface Options {
@@ -89,7 +89,7 @@ async function run(config: Config, load: () => Config, version: string): Promise
   const hangUps = listenForHangUps();
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(config, log, version, { load });
+    daemon = await startDaemon(config, log, version, { load, inherited: passedSockets() });
   } catch (error) {
     throw await explainStart(error, config);
   }
