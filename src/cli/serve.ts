@@ -87,6 +87,8 @@ export function serve(version: string): CommandModule<object, Options> {
 async function run(config: Config, load: () => Config, version: string): Promise<void> {
   const { log, flush } = await createLogger(config.log);
   const hangUps = listenForHangUps();
+  // From the beginning: clients are served before all of the daemon is there, and may finish.
+  const told = firstSignal();
   let daemon: Daemon;
   try {
     daemon = await startDaemon(config, log, version, { load, inherited: passedSockets() });
@@ -99,7 +101,7 @@ async function run(config: Config, load: () => Config, version: string): Promise
   process.on('uncaughtExceptionMonitor', (error) => {
     process.stderr.write(`hubcap ends because of a fault of its own: ${error.stack}\n`);
   });
-  const signal = await firstSignal();
+  const signal = await told;
   log.info({ signal }, 'stopping: responses and downloads may finish');
   const atOnce = new AbortController();
   firstSignal().then(() => atOnce.abort());
