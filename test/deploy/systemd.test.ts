@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
@@ -12,6 +12,7 @@ import { fetch } from '../helpers/client.ts';
 import { main } from '../helpers/engines/hubcap.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { runProgram, startProgram } from '../helpers/engines/program.ts';
+import { findFreeAddress } from './free-address.ts';
 import { root } from './npm.ts';
 
 const files = join(root, 'deploy/systemd');
@@ -179,16 +180,4 @@ async function writeConfig(t: Test): Promise<string> {
   const file = join(directory, 'hubcap.yaml');
   await writeFile(file, 'admin: 127.0.0.1:0\nstorage: { directory: ./data, minFree: 0B }\n');
   return file;
-}
-
-/** A free port of a loopback address that is this test's own. */
-async function findFreeAddress(): Promise<string> {
-  const host = `127.78.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port', { cause: address });
-  return `${host}:${address.port}`;
 }
