@@ -5,8 +5,6 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
-import { loadConfig } from '../../src/config/load.ts';
-import type { Config } from '../../src/config/schema.ts';
 import { fetch } from '../helpers/client.ts';
 import { startHubcap } from '../helpers/engines/hubcap.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
@@ -14,6 +12,7 @@ import { runProgram, startProgram } from '../helpers/engines/program.ts';
 import { until } from '../helpers/waiting.ts';
 import { findFreeAddress } from './free-address.ts';
 import { root } from './npm.ts';
+import { environmentOfImage, loadFrom } from './settings.ts';
 
 const deploy = join(root, 'deploy');
 const read = async (path: string) => parse(await readFile(join(root, path), 'utf8'), { merge: true });
@@ -104,7 +103,7 @@ t.test("hubcap's settings are known, and agree with the image's", async (t) => {
   t.same(Object.keys(added.secrets), added.services.hubcap.secrets);
   await writeFile(join(directory, 'password'), 'secret');
   const ofImage = await environmentOfImage();
-  const config = load(
+  const config = loadFrom(
     substituted({
       ...ofImage,
       ...hubcap?.environment,
@@ -185,19 +184,9 @@ async function targetsOf(address: string): Promise<Record<string, string>> {
   );
 }
 
-async function environmentOfImage(): Promise<Record<string, string>> {
-  const text = await readFile(join(deploy, 'Dockerfile'), 'utf8');
-  const [, pairs = ''] = /^ENV (.*)$/m.exec(text) ?? [];
-  return Object.fromEntries(pairs.split(' ').map((pair) => pair.split('=') as [string, string]));
-}
-
 /** With the defaults of `${NAME:-default}`, and something for what must be given. */
 function substituted(env: Record<string, string>): Record<string, string> {
   const value = (text: string) =>
     text.replace(/\$\{\w+:([-?])([^}]*)\}/g, (_, kind, word) => (kind === '-' ? word : 'given'));
   return Object.fromEntries(Object.entries(env).map(([name, text]) => [name, value(text)]));
-}
-
-function load(env: Record<string, string>): Config {
-  return loadConfig({ flags: {}, env, isTty: false, homedir: '/nonexistent', cwd: '/', uid: undefined });
 }

@@ -3,14 +3,15 @@
  * node and npm has its name.
  */
 
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { open } from '../helpers/client.ts';
+import { fetch, open } from '../helpers/client.ts';
 import { blobOf, MIB } from '../helpers/content.ts';
 import { needs } from '../helpers/engines/needs.ts';
+import { runProgram } from '../helpers/engines/program.ts';
 import { blobDownloads, only, stalling } from '../helpers/personas.ts';
-import { startRegistry } from '../helpers/registry.ts';
+import { type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
 import {
   type Builder,
@@ -23,7 +24,7 @@ import {
 import { lacksPackages, root } from './npm.ts';
 
 const dockerfile = join(root, 'deploy/Dockerfile');
-/** What an image of hubcap adds to its base: 33 MB when this was written. */
+/** What an image of hubcap adds to its base: 26 MB when this was written. */
 const MAX_OWN_BYTES = 40_000_000;
 /** As anyone careful runs it: deploy/compose.yaml and deploy/kubernetes do. */
 const HARDENED = ['--read-only', '--cap-drop=all', '--security-opt=no-new-privileges'];
@@ -57,8 +58,69 @@ t.test('the image is built, and serves', { timeout: 900_000 }, async (t) => {
   if (built.code !== 0) throw new Error('podman build', { cause: built });
   await t.test('it adds little to its base, and nothing that builds', (t) => seeContent(t, builder, base));
   await t.test('it runs with no rights, on a file system that cannot be written', (t) => seeRun(t, builder));
+  await t.test('it needs no system call that the systemd unit refuses', (t) => seeFiltered(t, builder));
   await t.test('SIGTERM ends it when what runs is done', (t) => seeDrain(t, builder));
 });
+
+/** The filter of the systemd unit, in the form that containers have: systemd itself runs in no container of CI's. */
+async function seeFiltered(t: Test, { directory, podman, start, try: attempt }: Builder): Promise<void> {
+  if (!needs(t, 'systemd-analyze')) return;
+  const registry = await startRegistry(t);
+  const blob = blobOf(2 * MIB, 'filtered');
+  registry.push('library/app', blob);
+  const profile = join(directory, 'seccomp.json');
+  const names = await allowedCalls(t, await readFile(join(root, 'deploy/systemd/hubcap.service'), 'utf8'));
+  t.ok(names.includes('read') && !names.includes('mount'), `${names.length} system calls`);
+  const refuse = { defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 1 };
+  await writeFile(profile, JSON.stringify({ ...refuse, syscalls: [{ names, action: 'SCMP_ACT_ALLOW' }] }));
+  const filtered = [...HARDENED, `--security-opt=seccomp=${profile}`];
+  const running = start(
+    'run',
+    '--name=filtered',
+    '--network=host',
+    ...filtered,
+    ...settingsFor(registry),
+    'hubcap',
+  );
+  const [, url] = await running.line(/"listen":"([^"]+)".*"msg":"ready"/);
+  const answer = await fetch(`${url}/v2/library/app/blobs/${blob.digest}`);
+  t.ok(answer.isComplete && answer.body.equals(blob.body));
+  t.match(await podman('exec', 'filtered', 'hubcap', 'images', '--json'), /^\S*$/, 'a command of it');
+  const refused = await attempt('exec', 'filtered', 'node', '-e', 'os.setPriority(5)');
+  t.match(refused.stderr, /EPERM/, 'what is not in the filter is refused');
+  await podman('stop', 'filtered');
+  await running.closed;
+  t.equal(running.code, 0);
+}
+
+/** What the lines of `SystemCallFilter` leave, with sets taken apart. */
+async function allowedCalls(t: Test, unit: string): Promise<string[]> {
+  const { stdout } = await runProgram(t, 'systemd-analyze', ['syscall-filter', '--no-pager']);
+  const sets = new Map<string, string[]>();
+  for (const part of stdout.split(/\n(?=@)/)) {
+    const [name = '', ...lines] = part.split('\n').map((line) => line.trim());
+    sets.set(
+      name,
+      lines.filter((line) => line !== '' && !line.startsWith('#')),
+    );
+  }
+  const expand = (name: string): string[] =>
+    name.startsWith('@') ? (sets.get(name) ?? []).flatMap(expand) : [name];
+  const allowed = new Set<string>();
+  for (const [, not, names = ''] of unit.matchAll(/^SystemCallFilter=(~?)(.*)$/gm)) {
+    for (const call of names.split(' ').flatMap(expand)) {
+      if (not) allowed.delete(call);
+      else allowed.add(call);
+    }
+  }
+  return [...allowed];
+}
+
+/** On free ports of this machine, before a registry of the test. */
+function settingsFor({ url }: Registry): string[] {
+  const settings = { LISTEN: '127.0.0.1:0', ADMIN: '127.0.0.1:0', UPSTREAM: url, MIN_FREE: '0B' };
+  return Object.entries(settings).map(([name, value]) => `--env=HUBCAP_${name}=${value}`);
+}
 
 async function seeContent(t: Test, { podman }: Builder, base: string): Promise<void> {
   const sizeOf = async (image: string) =>
@@ -113,6 +175,8 @@ async function seeRun(t: Test, { podman, start, try: attempt }: Builder): Promis
   }
   const answer = 'fetch("http://127.0.0.1:5000/v2/").then(({ status }) => console.log(status))';
   t.equal(await evaluate(answer), '200');
+  const page = 'fetch("http://127.0.0.1:5001/").then(async (page) => console.log(await page.text()))';
+  t.match(await evaluate(page), /^<!doctype html>/i, 'the page is there');
   t.match(JSON.parse(await inside('hubcap', 'status', '--json')), { directory: '/var/lib/hubcap' });
   t.equal((await attempt('healthcheck', 'run', name)).code, 0, 'healthy');
   await inside('node', '-e', 'process.kill(1, "SIGHUP")');
@@ -140,9 +204,14 @@ async function seeDrain(t: Test, { podman, start }: Builder): Promise<void> {
   const gate = makeGate();
   t.teardown(gate.open);
   registry.act(only(blobDownloads, stalling(MIB, gate.opened)));
-  const settings = { LISTEN: '127.0.0.1:0', ADMIN: '127.0.0.1:0', UPSTREAM: registry.url, MIN_FREE: '0B' };
-  const env = Object.entries(settings).map(([name, value]) => `--env=HUBCAP_${name}=${value}`);
-  const running = start('run', '--name=draining', '--network=host', ...HARDENED, ...env, 'hubcap');
+  const running = start(
+    'run',
+    '--name=draining',
+    '--network=host',
+    ...HARDENED,
+    ...settingsFor(registry),
+    'hubcap',
+  );
   const [, url] = await running.line(/"listen":"([^"]+)".*"msg":"ready"/);
   const reader = await open(`${url}/v2/library/app/blobs/${blob.digest}`);
   await reader.receive(1);

@@ -11,11 +11,10 @@ import { Secret } from 'kubernetes-models/v1/Secret';
 import { Service } from 'kubernetes-models/v1/Service';
 import t, { type Test } from 'tap';
 import { getStaticTOMLValue, parseTOML } from 'toml-eslint-parser';
-import { loadConfig } from '../../src/config/load.ts';
-import type { Config } from '../../src/config/schema.ts';
 import { findProgram, makeDirectory } from '../helpers/engines/needs.ts';
 import { root } from './npm.ts';
 import { documentsOf, type KubernetesObject, renderByHand, renderByKubectl } from './render.ts';
+import { environmentOfImage, loadFrom } from './settings.ts';
 
 const directory = join(root, 'deploy/kubernetes');
 const readme = await readFile(join(directory, 'README.md'), 'utf8');
@@ -126,7 +125,7 @@ t.test('selectors and ports lead to the pod', async (t) => {
 t.test('the configuration is one, and fits the pod', async (t) => {
   const place = await makeDirectory(t, 'kubernetes');
   await writeFile(join(place, 'hubcap.yaml'), one('ConfigMap', 'hubcap-config').data['hubcap.yaml']);
-  const config = load({ ...(await environmentOfImage()), HUBCAP_CONFIG: join(place, 'hubcap.yaml') });
+  const config = loadFrom({ ...(await environmentOfImage()), HUBCAP_CONFIG: join(place, 'hubcap.yaml') });
   const mounted = new Map(
     container.volumeMounts.map((mount: { mountPath: string; name: string }) => [mount.mountPath, mount.name]),
   );
@@ -169,7 +168,7 @@ t.test('an account comes from a secret', async (t) => {
   t.equal(file.value, `${mount.mountPath}/${volume.secret.items[0].path}`);
   const place = await makeDirectory(t, 'secret');
   await writeFile(join(place, 'password'), secret.stringData.password);
-  const config = load({ [username.name]: 'someone', [file.name]: join(place, 'password') });
+  const config = loadFrom({ [username.name]: 'someone', [file.name]: join(place, 'password') });
   t.match(config.upstreams.get('docker.io')?.credentials, [
     { username: 'someone', password: secret.stringData.password },
   ]);
@@ -204,14 +203,4 @@ function byName(objects: KubernetesObject[]): Record<string, KubernetesObject> {
 
 function hasAll(labels: Record<string, string> | undefined, wanted: Record<string, string>): boolean {
   return Object.entries(wanted).every(([key, value]) => labels?.[key] === value);
-}
-
-async function environmentOfImage(): Promise<Record<string, string>> {
-  const text = await readFile(join(root, 'deploy/Dockerfile'), 'utf8');
-  const [, pairs = ''] = /^ENV (.*)$/m.exec(text) ?? [];
-  return Object.fromEntries(pairs.split(' ').map((pair) => pair.split('=') as [string, string]));
-}
-
-function load(env: Record<string, string>): Config {
-  return loadConfig({ flags: {}, env, isTty: false, homedir: '/nonexistent', cwd: '/', uid: undefined });
 }

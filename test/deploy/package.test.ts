@@ -1,6 +1,6 @@
 /** What `npm pack` makes is installed as a user would, and serves. */
 
-import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { fetch } from '../helpers/client.ts';
@@ -99,7 +99,9 @@ async function seeServing(t: Test, home: string): Promise<void> {
   const [ready] = await serving.line(/^\{.*"msg":"ready".*\}$/);
   const { listen, admin } = JSON.parse(ready) as { listen: string; admin: string };
   t.equal((await fetch(`${listen}/v2/`)).status, 200);
-  t.equal((await fetch(admin)).status, 200);
+  const page = await fetch(admin, { headers: { accept: 'text/html' } });
+  const shipped = await readFile(join(home, 'node_modules/hubcap/dist/page/index.html'));
+  t.ok(page.status === 200 && page.body.equals(shipped), 'the page is there');
   t.match((await fetch(`${admin}/metrics`)).body.toString(), /^hubcap_build_info\{/m);
   await serving.stop();
   t.equal(serving.code, 0);

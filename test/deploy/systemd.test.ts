@@ -6,14 +6,13 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
-import { loadConfig } from '../../src/config/load.ts';
-import type { Config } from '../../src/config/schema.ts';
 import { fetch } from '../helpers/client.ts';
 import { main } from '../helpers/engines/hubcap.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { runProgram, startProgram } from '../helpers/engines/program.ts';
 import { findFreeAddress } from './free-address.ts';
 import { root } from './npm.ts';
+import { loadFrom } from './settings.ts';
 
 const files = join(root, 'deploy/systemd');
 const read = (name: string): Promise<string> => readFile(join(files, name), 'utf8');
@@ -65,7 +64,7 @@ t.test('units, configuration and credentials agree', async (t) => {
   const dropIn = parseUnit(await read('credentials.conf')).Service;
   const env = variables(`${Service?.Environment} ${dropIn?.Environment?.replaceAll('%d', directory)}`);
   t.equal(env.HUBCAP_CONFIG, '/etc/hubcap/hubcap.yaml');
-  const config = load({ ...env, HUBCAP_CONFIG: join(files, 'hubcap.yaml') });
+  const config = loadFrom({ ...env, HUBCAP_CONFIG: join(files, 'hubcap.yaml') });
   t.equal(config.storage.directory, `/var/lib/${Service?.StateDirectory}`);
   t.equal(config.control, `/run/${Service?.RuntimeDirectory}/control.sock`);
   t.same(config.upstreams.get('docker.io')?.credentials, [
@@ -168,11 +167,6 @@ function variables(text: string): Record<string, string> {
   return Object.fromEntries(
     [...text.matchAll(/(\w+)=(\S+)/g)].map(([, name = '', value = '']) => [name, value]),
   );
-}
-
-function load(env: Record<string, string>): Config {
-  const around = { isTty: false, homedir: '/nonexistent', cwd: '/', uid: undefined };
-  return loadConfig({ flags: {}, env, ...around });
 }
 
 async function writeConfig(t: Test): Promise<string> {

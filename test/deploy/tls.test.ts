@@ -20,20 +20,22 @@ const needed = ['nginx', 'openssl'] as const;
 
 t.test('what comes through TLS is what hubcap says, to the byte', async (t) => {
   if (!needs(t, ...needed)) return;
-  const { mirror, registry, ask } = await startFront(t);
+  const { mirror, registry, other, ask } = await startFront(t);
   const image = imageOf('through', [200 * KIB, 10]);
+  other.push('team/app', imageOf('by ns', [10]), 'v1');
   registry.push('library/app', image, 'latest');
   t.equal((await ask('/v2/')).status, 200);
   for (const path of [
     '/v2/library/app/manifests/latest',
-    `/v2/app/manifests/latest?ns=registry.test`,
+    '/v2/team/app/manifests/v1?ns=other.test',
     `/v2/library/app/blobs/${image.layers[0]?.digest}`,
     '/v2/library/app/tags/list?n=1',
     '/v2/library/none/manifests/latest',
     '/v2/library/app/manifests/..%2Flatest',
     '/v2/library//app/manifests/latest',
   ]) {
-    await mirror.get(path); // from now on it is known
+    await mirror.get(path);
+    await mirror.settled(); // from now on it is known, and here
     const [direct, through] = [await mirror.get(path), await ask(path)];
     t.equal(through.status, direct.status, `${path}: ${direct.status}`);
     t.ok(through.body.equals(direct.body), 'the same bytes');
