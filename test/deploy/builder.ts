@@ -23,7 +23,7 @@ export interface Builder {
 }
 
 /** A build on a busy machine, which unpacks and packs a whole node. */
-const deadlineMs = 280_000;
+const deadlineMs = 400_000;
 
 /** Sets podman up with a store of its own that can pull nothing. */
 export async function makeBuilder(t: Test): Promise<Builder> {

@@ -8,12 +8,15 @@ import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { runProgram, startProgram } from '../helpers/engines/program.ts';
 import { cloneTo, lacksPackages, npm, npmOrThrow, root } from './npm.ts';
 
+// It is built, and npm may have to fetch.
+t.setTimeout(600_000);
+
 /** 33 MB when this was written. */
 const MAX_INSTALLED_BYTES = 40_000_000;
 /** 0.3 MB when this was written. */
 const MAX_TARBALL_BYTES = 2_000_000;
 
-t.test('the package serves where nothing else is installed', { timeout: 600_000 }, async (t) => {
+t.test('the package serves where nothing else is installed', { timeout: 300_000 }, async (t) => {
   if (!needs(t, 'npm')) return;
   const directory = await makeDirectory(t, 'package');
   const tarball = await pack(t, directory);
