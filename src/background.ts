@@ -1,4 +1,5 @@
 /** Owns what goes on beside serving: last uses, a disk or an upstream that failed, making room, reconciling, resuming, scrubbing. */
+import { HISTORY_INTERVAL_MS, type History } from './admin/history.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
@@ -16,6 +17,7 @@ export interface BackgroundParts {
   blobs: Blobs;
   offline: OfflineSwitch;
   unattended: Unattended;
+  history: History;
   log: Logger;
   metrics: Metrics;
   config: { storage: { scrubBytesPerS: number } };
@@ -41,6 +43,7 @@ export async function runBackground({
   blobs,
   offline,
   unattended,
+  history,
   metrics,
   config,
 }: BackgroundParts): Promise<void> {
@@ -65,6 +68,7 @@ export async function runBackground({
     await opened.pins.finishReleases();
   });
   every(FLUSH_INTERVAL_MS, 'the pins could not be copied', () => opened.copyPins());
+  every(HISTORY_INTERVAL_MS, 'the last hour has a gap', async () => history.sample());
   every(PROBE_INTERVAL_MS, 'the disk still refuses', async () => {
     await watch();
     if (!health.isWritable) await opened.store.probe();

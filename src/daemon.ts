@@ -2,13 +2,16 @@
 import type { Server } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createAdminServer, createControlServer } from './admin/admin-server.ts';
+import { History } from './admin/history.ts';
+import { ImageBrowser } from './admin/image-browser.ts';
+import { PageFiles } from './admin/page-files.ts';
 import { describeStatus, listImages, type ReloadReport, type Status } from './admin/status.ts';
 import { Verifier } from './admin/verifier.ts';
 import { makeAirgap } from './airgap/airgap.ts';
 import { runBackground } from './background.ts';
 import type { Config } from './config/schema.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
-import { addressUrl, drain, listenOn, listenOnSocket } from './listeners.ts';
+import { addressUrl, drain, isLocal, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
@@ -109,6 +112,7 @@ interface Parts extends Foundation {
   table: Upstreams['table'];
   reloader: Reloader;
   unattended: Unattended;
+  history: History;
   blobs: Blobs;
   manifests: Manifests;
   registry: RegistryServer;
@@ -145,6 +149,7 @@ function assemble(foundation: Foundation): Parts {
   });
   const reloader = new Reloader({ ...foundation, upstreams, registry, schedules, stop: stop.signal });
   const startedAtMs = now();
+  const history = watchHour(metrics, opened, now);
   const status = (): Status =>
     describeStatus({
       ...opened,
@@ -152,10 +157,12 @@ function assemble(foundation: Foundation): Parts {
       startedAtMs,
       listen: addressUrl(registry.server),
       admin: addressUrl(admin),
+      isLocalOnly: isLocal(registry.server),
       directory: config.storage.directory,
       isOffline: offline.isOffline,
       configuration: reloader,
       isWritable: () => health.isWritable,
+      totals: metrics.totals,
       schedules: schedules.list(),
       upstreams: table.all(),
       defaultUpstream: config.defaultUpstream,
@@ -165,7 +172,11 @@ function assemble(foundation: Foundation): Parts {
   const services = {
     metrics: metrics.registry,
     status,
-    images: () => listImages(opened.catalog, opened.store),
+    images: () => listImages(opened),
+    browser: new ImageBrowser({ ...opened, now }),
+    history,
+    page: new PageFiles(),
+    names: () => reloader.loaded.adminNames,
     verify: (reference: string | undefined) => verifier.start(reference),
     reload: () => reloader.reload(),
     offline,
@@ -178,7 +189,7 @@ function assemble(foundation: Foundation): Parts {
   const control = createControlServer(services);
   const { blobs, manifests } = mirror;
   const served = { blobs, manifests, registry, admin, control };
-  return { ...foundation, ...served, upstreams, table, reloader, unattended, status, stop };
+  return { ...foundation, ...served, upstreams, table, reloader, unattended, history, status, stop };
 }
 
 /**
@@ -218,6 +229,11 @@ async function reasonsNotReady(
   return [lost, refusal, full].filter((reason) => reason !== undefined);
 }
 
+function watchHour({ totals }: Metrics, { store, fills }: DataDirectory, now: () => number): History {
+  const running = () => ({ fills: fills.size, readers: fills.readers, usedBytes: store.ledger.usedBytes });
+  return new History({ totals, running, now });
+}
+
 function watchStore(
   metrics: Metrics,
   { store, fills, misses, pins }: DataDirectory,
@@ -236,5 +252,6 @@ function watchStore(
     missesListed: () => misses.lines,
     fillsInFlight: () => fills.size,
     fillReaders: () => fills.readers,
+    fillIdleS: () => fills.idleMs / 1000,
   });
 }

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { connectControl } from './admin/control-client.ts';
 import { controlPaths, prepareControlPath } from './admin/control-path.ts';
+import { isLoopback } from './admin/names.ts';
 import { formatAddress } from './config/address.ts';
 import type { Address } from './config/schema.ts';
 
@@ -102,6 +103,12 @@ function bind(server: Server, where: { host?: string; port: number } | { path: s
       resolve();
     });
   });
+}
+
+/** @returns whether a listening server is reached from this machine alone */
+export function isLocal(server: Server): boolean {
+  const address = server.address();
+  return typeof address === 'object' && isLoopback(address?.address);
 }
 
 /** Who usually has the ports that registries like. */

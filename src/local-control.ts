@@ -30,17 +30,19 @@ export async function openLocalControl(config: Config, version: string): Promise
         startedAtMs: now(),
         listen: undefined,
         admin: undefined,
+        isLocalOnly: true,
         directory,
         isOffline: () => config.offline,
         configuration: undefined,
         isWritable: () => true,
+        totals: undefined,
         schedules: [],
         upstreams: [],
         defaultUpstream: config.defaultUpstream,
         now,
       }),
     async *images() {
-      yield* listImages(opened.catalog, opened.store);
+      yield* listImages(opened);
     },
     async *verify(reference) {
       yield* makeVerifier(opened, config).start(reference);

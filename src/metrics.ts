@@ -1,6 +1,7 @@
 /** Owns the Prometheus metrics: their names, helps, labels. No repository, tag, digest or client is a label. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Outcome, RequestKind } from './outcome.ts';
+import { emptyTotals, type Source, type Totals } from './totals.ts';
 
 /** What is read at each scrape; each must cost the same however much is stored. */
 export interface Gauges {
@@ -15,6 +16,8 @@ export interface Gauges {
   missesListed(): number;
   fillsInFlight(): number;
   fillReaders(): number;
+  /** of the running download that waits longest for a byte, s; 0 where none runs */
+  fillIdleS(): number;
 }
 
 /** What upstream is not asked, and for how long still. */
@@ -28,11 +31,15 @@ export interface UpstreamRest {
 }
 
 const FIRST_BYTE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** From what was hardly used to what nobody has wanted for half a year, s. */
+const IDLE_BUCKETS = [60, 600, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 30 * 86_400, 180 * 86_400];
 
 export class Metrics {
   readonly registry = new Registry();
+  /** what the status tells */
+  readonly totals: Totals = emptyTotals();
   readonly upstreamRequests: Counter<'upstream' | 'kind' | 'status'>;
-  readonly upstreamBytes: Counter<'upstream'>;
+  readonly #upstreamBytes: Counter<'upstream'>;
   readonly upstreamDuration: Histogram<'upstream' | 'kind'>;
   readonly upstreamUp: Gauge<'upstream'>;
   readonly upstreamFailures: Counter<'upstream' | 'reason'>;
@@ -44,6 +51,7 @@ export class Metrics {
   readonly fillDiscards: Counter;
   readonly evictions: Counter<'reason'>;
   readonly evictedBytes: Counter;
+  readonly evictedIdle: Histogram;
   readonly tokens: Counter<'upstream' | 'result'>;
   readonly misses: Counter<'upstream' | 'reason'>;
   readonly storageErrors: Counter;
@@ -67,8 +75,12 @@ export class Metrics {
       new Counter({ name: `hubcap_${name}`, help, labelNames, registers });
     const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
       new Gauge({ name: `hubcap_${name}`, help, labelNames, registers });
-    const histogram = <L extends string>(name: string, help: string, labelNames: L[]) =>
-      new Histogram({ name: `hubcap_${name}`, help, labelNames, buckets: FIRST_BYTE_BUCKETS, registers });
+    const histogram = <L extends string>(
+      name: string,
+      help: string,
+      labelNames: L[],
+      buckets: number[] = FIRST_BYTE_BUCKETS,
+    ) => new Histogram({ name: `hubcap_${name}`, help, labelNames, buckets: buckets, registers });
 
     this.#requests = counter('requests_total', 'Requests answered, by outcome.', [
       'upstream',
@@ -89,7 +101,7 @@ export class Metrics {
       'Requests made to a registry, by status; none is no answer.',
       ['upstream', 'kind', 'status'],
     );
-    this.upstreamBytes = counter('upstream_bytes_total', 'Bytes of content received from an upstream.', [
+    this.#upstreamBytes = counter('upstream_bytes_total', 'Bytes of content received from an upstream.', [
       'upstream',
     ]);
     this.upstreamDuration = histogram(
@@ -134,6 +146,12 @@ export class Metrics {
     );
     this.evictions = counter('evictions_total', 'Blobs removed from the store, by reason.', ['reason']);
     this.evictedBytes = counter('evicted_bytes_total', 'Bytes of the blobs removed from the store.', []);
+    this.evictedIdle = histogram(
+      'evicted_idle_seconds',
+      'How long nobody had wanted what was evicted, because of the budget or the free space.',
+      [],
+      IDLE_BUCKETS,
+    );
     this.tokens = counter('tokens_total', 'Tokens asked for, by result.', ['upstream', 'result']);
     this.misses = counter(
       'misses_total',
@@ -191,6 +209,7 @@ export class Metrics {
     }
     cell.count();
     cell.observe(firstByteS);
+    if (kind === 'manifest' || kind === 'blob') this.totals.requests[outcome] += 1;
   }
 
   /** The configuration in use was loaded at the start. */
@@ -207,8 +226,19 @@ export class Metrics {
   }
 
   /** Counts bytes given to a client. */
-  served(upstream: string, source: 'store' | 'fill' | 'bypass', bytes: number): void {
-    if (bytes > 0) this.#servedBytes.inc({ upstream, source }, bytes);
+  served(upstream: string, source: Source, bytes: number): void {
+    if (bytes <= 0) return;
+    this.#servedBytes.inc({ upstream, source }, bytes);
+    this.totals.servedBytes[source] += bytes;
+  }
+
+  /** @returns what counts bytes of content from an upstream */
+  receivedFrom(upstream: string): (bytes: number) => void {
+    const counted = this.#upstreamBytes.labels(upstream);
+    return (bytes) => {
+      counted.inc(bytes);
+      this.totals.fetchedBytes += bytes;
+    };
   }
 
   /** Has what rests read at each scrape; what is over is not told any more. */
@@ -268,5 +298,10 @@ export class Metrics {
     read('misses_listed', 'Lines of the miss list, as of its last write.', gauges.missesListed);
     read('fills_in_flight', 'Downloads that run.', gauges.fillsInFlight);
     read('fill_readers', 'Clients that read from running downloads.', gauges.fillReaders);
+    read(
+      'fill_idle_seconds',
+      'Since when the running download that waits longest has got no byte; 0 where none runs.',
+      gauges.fillIdleS,
+    );
   }
 }

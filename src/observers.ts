@@ -7,7 +7,7 @@ import type { MirroredUpstream } from './mirror/mirrored-upstream.ts';
 import { isToBeNoted, type Refusal } from './mirror/miss-reason.ts';
 import type { Repository } from './oci/reference.ts';
 import type { RequestKind } from './outcome.ts';
-import type { StoreObserver } from './store/disk-store.ts';
+import { isEviction, type StoreObserver } from './store/disk-store.ts';
 import type { Misses } from './store/misses.ts';
 import type { UpstreamObserver } from './upstream/asker.ts';
 import type { FailureReason } from './upstream/errors.ts';
@@ -30,9 +30,10 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
   let quietUntil = 0;
   const findings = { until: 0, said: 0, unsaid: 0 };
   return {
-    removed: (reason, bytes) => {
+    removed: (reason, bytes, idleMs) => {
       metrics.evictions.inc({ reason });
       metrics.evictedBytes.inc(bytes);
+      if (isEviction(reason) && idleMs !== undefined) metrics.evictedIdle.observe(idleMs / 1000);
     },
     found: (finding) => {
       metrics.storeFindings.inc({ kind: finding.what });
@@ -76,7 +77,6 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
 }
 
 export function observeUpstream(metrics: Metrics, log: Logger, upstream: string): UpstreamObserver {
-  const bytes = metrics.upstreamBytes.labels(upstream);
   const failures = new Map<FailureReason, { quietUntil: number; unsaid: number }>();
   return {
     answered: (kind, status, durationMs) => {
@@ -84,7 +84,7 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
       metrics.upstreamDuration.observe({ upstream, kind }, durationMs / 1000);
       if (status !== 'none' && status < 500) metrics.upstreamUp.set({ upstream }, 1);
     },
-    received: (count) => bytes.inc(count),
+    received: metrics.receivedFrom(upstream),
     token: (result) => metrics.tokens.inc({ upstream, result }),
     rateLimit: ({ limit, remaining }, account) => {
       if (limit !== undefined) metrics.rateLimitLimit.set({ upstream, account }, limit);

@@ -43,6 +43,7 @@ const FIXED: readonly Key[] = [
 ];
 
 const CHANGEABLE: readonly Key[] = [
+  ['adminNames', ({ adminNames }) => adminNames],
   ['storage.maxSize', ({ storage }) => storage.maxBytes],
   ['storage.minFree', ({ storage }) => storage.minFreeBytes],
   ['prewarm', ({ prewarm }) => prewarm],

@@ -27,7 +27,11 @@ import {
   readJson,
   text,
 } from './answers.ts';
-import { listMisses } from './misses.ts';
+import type { History } from './history.ts';
+import type { ImageBrowser, ImageQuery } from './image-browser.ts';
+import { listMisses, type MissesPage } from './misses.ts';
+import { mayHearNames, type NamesPolicy } from './names.ts';
+import type { PageFileName, PageFiles } from './page-files.ts';
 import {
   type ImageStatus,
   type OfflineState,
@@ -41,6 +45,11 @@ export interface AdminServices {
   metrics: Registry;
   status: () => Status;
   images: () => Iterable<ImageStatus>;
+  browser: ImageBrowser;
+  history: History;
+  page: PageFiles;
+  /** who is told names over TCP */
+  names: () => NamesPolicy;
   /** @throws RefusedError at once */
   verify: (reference: string | undefined) => AsyncIterable<VerifyEvent>;
   /** @throws RefusedError where the configuration cannot be used */
@@ -99,11 +108,75 @@ const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
       return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
     },
   },
-  '/api/status': { method: 'GET', answer: ({ status }) => json(200, withoutNames(status())) },
-  '/': { method: 'GET', answer: () => text(200, 'hubcap: /metrics /healthz /readyz /api/status\n') },
+  '/api/status': {
+    method: 'GET',
+    answer: ({ status, names }, _query, _body, caller) => {
+      const tellsNames = mayHearNames(names(), caller);
+      return json(200, { ...(tellsNames ? status() : withoutNames(status())), tellsNames });
+    },
+  },
+  '/api/history': {
+    method: 'GET',
+    answer: ({ history }, query) =>
+      json(200, history.since(readCount(query, 'since', 0, Number.MAX_SAFE_INTEGER))),
+  },
+  '/api/images': {
+    method: 'GET',
+    answer: async ({ browser, names }, query, _, caller) => {
+      if (!mayHearNames(names(), caller)) return text(403, NO_NAMES);
+      return json(200, await browser.page(readImageQuery(query)));
+    },
+  },
+  '/api/misses': {
+    method: 'GET',
+    answer: ({ misses, names }, query, _, caller) => {
+      if (!mayHearNames(names(), caller)) return text(403, NO_NAMES);
+      return json(200, firstMisses(misses, readCount(query, 'limit', 100, MAX_TOLD)));
+    },
+  },
+  '/': pageFile('index.html'),
+  '/page.js': pageFile('page.js'),
+  '/style.css': pageFile('style.css'),
+  '/icon.svg': pageFile('icon.svg'),
 };
 
-/** Names of what is asked for are for who may read the data directory: the miss list is not given over TCP. */
+function pageFile(name: PageFileName): AdminRoutes<AdminServices>[string] {
+  return { method: 'GET', answer: ({ page }, _query, _body, caller) => page.answer(name, caller) };
+}
+
+const NO_NAMES =
+  'names of images are told to whoever asks from the machine of hubcap, as http://localhost or http://127.0.0.1: ' +
+  'use `hubcap images` and `hubcap misses` there, or set adminNames: everyone in its configuration\n';
+
+/** So many images or misses are told at once. */
+const MAX_TOLD = 500;
+
+/** @throws RefusedError */
+function readImageQuery(query: URLSearchParams): ImageQuery {
+  const sort = query.get('sort') ?? 'name';
+  if (sort !== 'name' && sort !== 'used') throw new RefusedError(400, 'sort=name or sort=used');
+  return {
+    search: query.get('search') ?? '',
+    sort,
+    offset: readCount(query, 'offset', 0, Number.MAX_SAFE_INTEGER),
+    limit: readCount(query, 'limit', 100, MAX_TOLD),
+  };
+}
+
+/** @throws RefusedError */
+function readCount(query: URLSearchParams, name: string, otherwise: number, most: number): number {
+  const text = query.get(name) ?? String(otherwise);
+  const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count <= most)) throw new RefusedError(400, `${name}: a number from 0 to ${most}`);
+  return count;
+}
+
+function firstMisses(misses: Misses, limit: number): MissesPage {
+  const first = [...listMisses(misses.list()).take(limit)];
+  return { total: misses.lines, misses: first };
+}
+
+/** Names of what is asked for are for who may read the data directory. */
 const CONTROL_ROUTES: AdminRoutes<AdminServices> = {
   '/v1/reload': { method: 'POST', answer: async ({ reload }) => json(200, await reload()) },
   '/v1/offline': { method: 'POST', answer: ({ offline }, query) => json(200, turn(offline, query)) },

@@ -1,7 +1,9 @@
 /** Owns the answers of the admin listener and the control socket: text, a document, or lines of JSON. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { release } from '../chunk-memory.ts';
 import type { Logger } from '../log.ts';
 import { RefusedError } from '../refused-error.ts';
@@ -9,7 +11,11 @@ import { RefusedError } from '../refused-error.ts';
 interface WholeAnswer {
   status: number;
   type: string;
-  body: string;
+  body: string | Buffer;
+  /** the body, compressed; made where it is left out */
+  gzip?: Buffer;
+  /** beside those that every answer has */
+  headers?: Readonly<Record<string, string>>;
 }
 
 /** One JSON line per item: neither side holds them all. */
@@ -25,12 +31,24 @@ interface HeadedAnswer {
 
 export type Answer = WholeAnswer | LinesAnswer | HeadedAnswer;
 
+/** Who asks. */
+export interface Caller {
+  /** of the peer, as the kernel says; undefined on a socket without addresses */
+  address: string | undefined;
+  headers: IncomingHttpHeaders;
+}
+
 /** What can be asked at a path. */
 export interface AdminRoute<S> {
   /** GET goes for HEAD too; what changes anything is a POST */
   method: 'GET' | 'POST';
   /** @throws RefusedError */
-  answer(services: S, query: URLSearchParams, body: AsyncIterable<Buffer>): Answer | Promise<Answer>;
+  answer(
+    services: S,
+    query: URLSearchParams,
+    body: AsyncIterable<Buffer>,
+    caller: Caller,
+  ): Answer | Promise<Answer>;
 }
 
 export type AdminRoutes<S> = Readonly<Record<string, AdminRoute<S>>>;
@@ -105,7 +123,7 @@ export async function answerByRoute<S extends { log: Logger }>(
 ): Promise<void> {
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
   try {
-    await send(response, await find(request, path, query, routes, services), request.method === 'HEAD');
+    await send(request, response, await find(request, path, query, routes, services));
     await passOver(request);
     response.end();
   } catch (error) {
@@ -133,7 +151,8 @@ async function find<S>(
   try {
     // Who reads no further is answered all the same: the connection does not end with the reading.
     const body = request.iterator({ destroyOnReturn: false });
-    return await route.answer(services, new URLSearchParams(query), body);
+    const caller = { address: request.socket.remoteAddress, headers: request.headers };
+    return await route.answer(services, new URLSearchParams(query), body, caller);
   } catch (error) {
     if (error instanceof RefusedError) return text(error.status, `${error.message}\n`);
     throw error;
@@ -155,7 +174,8 @@ async function passOver(request: IncomingMessage): Promise<void> {
 }
 
 /** Sends all of an answer but its end. */
-async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
+async function send(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
+  const isHead = request.method === 'HEAD';
   if ('items' in answer) {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders();
     await pipeline(Readable.from(isHead ? [] : jsonLines(answer.items)), response, { end: false });
@@ -166,14 +186,30 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
     if (!isHead) await sendBytes(response, headedBytes(answer));
     return;
   }
-  const { status, type, body } = answer;
+  const { status, type, headers } = answer;
+  const isWorth = answer.gzip !== undefined || Buffer.byteLength(answer.body) >= MIN_COMPRESSED_BYTES;
+  const isCompressed = isWorth && takesGzip(request.headers['accept-encoding']);
+  const body = isCompressed ? (answer.gzip ?? (await compress(answer.body))) : answer.body;
   response.writeHead(status, {
     'content-type': type,
-    'content-length': Buffer.byteLength(body),
+    ...(status !== 304 && { 'content-length': Buffer.byteLength(body) }),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...(isWorth && { vary: 'accept-encoding' }),
+    ...(isCompressed && { 'content-encoding': 'gzip' }),
+    ...headers,
   });
-  if (!isHead) response.write(body);
+  if (!isHead && body.length > 0) response.write(body);
+}
+
+/** What fits into one packet is not made smaller. */
+const MIN_COMPRESSED_BYTES = 1200;
+const compress = promisify(gzip);
+
+/** RFC 9110, section 12.5.3, as far as browsers and Prometheus use it */
+function takesGzip(accepted: string | string[] | undefined): boolean {
+  const match = /\bgzip\b\s*(?:;\s*q=([\d.]+))?/i.exec(String(accepted ?? ''));
+  return match !== null && Number(match[1] ?? 1) > 0;
 }
 
 /** One chunk is on its way to the client while the next is read. @throws where the client has left */

@@ -19,6 +19,14 @@ export interface MissStatus {
   lastAt: string;
 }
 
+/** What is told at `/api/misses`. */
+export interface MissesPage {
+  /** lines of the list */
+  total: number;
+  /** the last asked for first */
+  misses: MissStatus[];
+}
+
 /** Reads the list line by line. */
 export function* listMisses(rows: Iterable<MissRow>): Generator<MissStatus> {
   for (const row of rows) yield describeMiss(row);

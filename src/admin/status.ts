@@ -10,6 +10,13 @@ import type { DiskStore } from '../store/disk-store.ts';
 import type { Fills } from '../store/fills.ts';
 import type { Misses } from '../store/misses.ts';
 import type { Pins } from '../store/pins.ts';
+import type { Totals } from '../totals.ts';
+
+/** What is told at `/api/status`. */
+export interface PageStatus extends Status {
+  /** whether whoever asked is told names of images */
+  tellsNames: boolean;
+}
 
 export interface Status {
   version: string;
@@ -19,6 +26,8 @@ export interface Status {
   /** URLs; undefined where no daemon runs */
   listen: string | undefined;
   admin: string | undefined;
+  /** whether the mirror can be reached from this machine alone */
+  isLocalOnly: boolean;
   directory: string;
   isOffline: boolean;
   /** undefined where no daemon runs */
@@ -33,11 +42,13 @@ export interface Status {
     pinnedBytes: number;
     isWritable: boolean;
   };
+  /** undefined where no daemon runs */
+  totals: Totals | undefined;
   /** lines of the miss list, as of its last write */
   misses: number;
   /** in the order of the configuration; empty where no daemon runs */
   prewarm: ScheduleStatus[];
-  fills: { digest: string; size: number | undefined; bytes: number; readers: number }[];
+  fills: FillStatus[];
   upstreams: {
     host: string;
     url: string;
@@ -56,6 +67,19 @@ export interface Status {
     restingUntil: string | undefined;
     accounts: AccountStatus[];
   }[];
+}
+
+/** A running download. */
+export interface FillStatus {
+  digest: string;
+  upstream: string;
+  /** for which it began; undefined where names are not told */
+  repository: string | undefined;
+  /** bytes; undefined where upstream has not said it */
+  size: number | undefined;
+  /** that are here */
+  bytes: number;
+  readers: number;
 }
 
 /** One of the accounts that an upstream is asked with. */
@@ -117,16 +141,32 @@ export interface ImageStatus {
   /** `complete`: every platform is here; `partial`: some content is not */
   state: 'complete' | 'partial';
   storedBytes: number;
+  /** when somebody last wanted it; undefined where that is not known */
+  lastUsedAt: string | undefined;
+  /** whether eviction never takes it */
+  isPinned: boolean;
   platforms: PlatformStatus[];
 }
 
 /** Reads the images one by one; memory does not grow with their number. */
-export function* listImages(catalog: Catalog, store: DiskStore): Generator<ImageStatus> {
-  for (const row of catalog.images()) yield describeImage(row, catalog, store);
+export function* listImages(parts: ImageParts): Generator<ImageStatus> {
+  for (const row of parts.catalog.images()) yield describeImage(row, parts);
 }
 
-function describeImage(row: ImageRow, catalog: Catalog, store: DiskStore): ImageStatus {
-  const separator = row.tag === undefined ? `@${row.digest}` : `:${row.tag}`;
+/** Where it is known what there is of an image. */
+export interface ImageParts {
+  catalog: Catalog;
+  store: DiskStore;
+  pins: Pins;
+}
+
+/** @returns the image's name, as a client says it */
+export function referenceOf({ upstream, repository, tag, digest }: ImageRow): string {
+  return `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
+}
+
+/** @returns what there is of the image; costs some point reads for each thing that belongs to it */
+export function describeImage(row: ImageRow, { catalog, store, pins }: ImageParts): ImageStatus {
   const ownBytes = store.sizeOf(row.digest) ?? 0;
   const links = catalog.links(row.digest);
   const platforms = isIndexType(row.mediaType)
@@ -134,12 +174,14 @@ function describeImage(row: ImageRow, catalog: Catalog, store: DiskStore): Image
     : [describePlatform(row.digest, undefined, ownBytes, true, catalog)];
   const childBytes = platforms.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   return {
-    reference: `${row.upstream}/${row.repository}${separator}`,
+    reference: referenceOf(row),
     digest: row.digest,
     mediaType: row.mediaType,
     checkedAt: timeText(row.checkedAtMs),
     state: platforms.every(({ isComplete }) => isComplete) ? 'complete' : 'partial',
     storedBytes: isIndexType(row.mediaType) ? childBytes + ownBytes : childBytes,
+    lastUsedAt: timeText(store.lastUsedAtMs(row.digest)),
+    isPinned: pins.names(row.digest),
     platforms,
   };
 }
@@ -169,12 +211,14 @@ export interface StatusSources {
   startedAtMs: number;
   listen: string | undefined;
   admin: string | undefined;
+  isLocalOnly: boolean;
   directory: string;
   isOffline: () => boolean;
   configuration: { loadedAtMs: number; needsRestart: string[] } | undefined;
   isWritable: () => boolean;
   store: DiskStore;
   fills: Fills;
+  totals: Totals | undefined;
   misses: Misses;
   pins: Pins;
   schedules: readonly ScheduleStatus[];
@@ -193,6 +237,7 @@ export function describeStatus(sources: StatusSources): Status {
     uptimeS: Math.round((sources.now() - startedAtMs) / 1000),
     listen: sources.listen,
     admin: sources.admin,
+    isLocalOnly: sources.isLocalOnly,
     directory: sources.directory,
     isOffline: sources.isOffline(),
     configuration: configuration && {
@@ -208,10 +253,12 @@ export function describeStatus(sources: StatusSources): Status {
       pinnedBytes: pins.bytes,
       isWritable: sources.isWritable(),
     },
+    totals: sources.totals && structuredClone(sources.totals),
     misses: sources.misses.lines,
     prewarm: [...sources.schedules],
-    fills: [...fills.list()].map(({ digest, size, frontier, readers }) => ({
+    fills: [...fills.list()].map(({ digest, origin, size, frontier, readers }) => ({
       digest,
+      ...origin,
       size,
       bytes: frontier,
       readers,
@@ -237,12 +284,13 @@ export function describeStatus(sources: StatusSources): Status {
   };
 }
 
-/** The status for whoever reaches the admin listener: what is wrong with a list names what is in it. */
+/** The status for whoever is not told names of images: what is wrong with a list names what is in it. */
 export function withoutNames(status: Status): Status {
+  const fills = status.fills.map((fill) => ({ ...fill, repository: undefined }));
   const prewarm = status.prewarm.map(({ last, ...schedule }) => {
     return { ...schedule, last: last && { ...last, message: undefined } };
   });
-  return { ...status, prewarm };
+  return { ...status, fills, prewarm };
 }
 
 function timeText(ms: number | undefined): string | undefined {

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { expandPath, type Surroundings } from './paths.ts';
 import { schedulesSchema } from './schedule-document.ts';
-import { logFormats, logLevels } from './schema.ts';
+import { logFormats, logLevels, namesPolicies } from './schema.ts';
 import { leaf, mapRead, optional, section } from './sections.ts';
 import { upstreamsSchema } from './upstream-document.ts';
 import * as values from './values.ts';
@@ -22,6 +22,7 @@ export function documentSchema(base: string, around: Surroundings) {
   return section({
     listen: optional(leaf(values.readAddress)),
     admin: optional(leaf(values.readAddress)),
+    adminNames: optional(leaf(values.readChoice(namesPolicies))),
     control: optional(leaf(values.readSocketPath(expand))),
     storage: optional(
       section({

@@ -18,11 +18,13 @@ const HIDDEN = '***';
  * certificates and keys the files are shown.
  */
 export function printConfig(config: Config): string {
-  const { listen, admin, control, storage, upstreams, prewarm, offline, http, log, proxy } = config;
+  const { listen, admin, adminNames, control, storage, upstreams, prewarm, offline, http, log, proxy } =
+    config;
   return stringify(
     {
       listen: formatAddress(listen),
       admin: formatAddress(admin),
+      adminNames,
       ...(control !== undefined && { control }),
       storage: {
         directory: storage.directory,

@@ -25,6 +25,7 @@ export function resolveConfig(documents: readonly Document[], around: Surroundin
   return {
     listen: first(({ listen }) => listen) ?? { host: '127.0.0.1', port: 5000 },
     admin: first(({ admin }) => admin) ?? { host: '127.0.0.1', port: 5001 },
+    adminNames: first(({ adminNames }) => adminNames) ?? 'loopback',
     control: first(({ control }) => control),
     storage: {
       directory: first(({ storage }) => storage?.directory) ?? defaultDataDirectory(around),

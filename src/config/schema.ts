@@ -150,10 +150,16 @@ export interface ProxyConfig {
   no?: string;
 }
 
+/** Who is told the names of images by the admin listener: who asks from this machine, whoever asks, nobody. */
+export type NamesPolicy = (typeof namesPolicies)[number];
+
+export const namesPolicies = ['loopback', 'everyone', 'nobody'] as const;
+
 /** Everything a daemon is built from. */
 export interface Config {
   listen: Address;
   admin: Address;
+  adminNames: NamesPolicy;
   /** Path of the control socket where it is not in the data directory. */
   control: string | undefined;
   storage: StorageConfig;

@@ -41,6 +41,7 @@ const upstream = ['upstreams', DEFAULT_UPSTREAM] as const;
 const settings: readonly Setting[] = [
   { key: ['listen'], variables: ['HUBCAP_LISTEN'], flag: 'listen' },
   { key: ['admin'], variables: ['HUBCAP_ADMIN'], flag: 'admin' },
+  { key: ['adminNames'], variables: ['HUBCAP_ADMIN_NAMES'] },
   { key: ['control'], variables: ['HUBCAP_CONTROL'], flag: 'control' },
   { key: ['storage', 'directory'], variables: ['HUBCAP_DATA'], flag: 'data' },
   { key: ['storage', 'maxSize'], variables: ['HUBCAP_MAX_SIZE'], flag: 'maxSize' },

@@ -18,6 +18,7 @@ export class ContentIndex {
   readonly #database: DatabaseSync;
   readonly #uses = new Map<Digest, number>();
   readonly #select: StatementSync;
+  readonly #selectUse: StatementSync;
   readonly #insert: StatementSync;
   readonly #touch: StatementSync;
   readonly #oldest: StatementSync;
@@ -31,6 +32,7 @@ export class ContentIndex {
   constructor(database: DatabaseSync) {
     this.#database = database;
     this.#select = database.prepare('SELECT size FROM blobs WHERE digest = ?');
+    this.#selectUse = database.prepare('SELECT last_used FROM blobs WHERE digest = ?');
     this.#insert = database.prepare(
       `INSERT INTO blobs (digest, size, last_used, is_pinned)
        VALUES (?1, ?2, ?3, EXISTS (SELECT 1 FROM pinned WHERE digest = ?1))
@@ -60,6 +62,12 @@ export class ContentIndex {
   sizeOf(digest: Digest): number | undefined {
     const row = this.#select.get(digest);
     return row && Number(row.size);
+  }
+
+  /** @returns when stored content was last used, ms since the epoch; undefined where there is no row */
+  lastUsedAtMs(digest: Digest): number | undefined {
+    const row = this.#selectUse.get(digest);
+    return row && Math.max(Number(row.last_used), this.#uses.get(digest) ?? 0);
   }
 
   /** what of the stored content is pinned, bytes on disk */

@@ -25,7 +25,8 @@ export type RemovalReason = EvictionReason | 'missing' | 'damaged' | 'requested'
 
 /** What the store tells about itself, for metrics and the log. */
 export interface StoreObserver {
-  removed(reason: RemovalReason, bytes: number): void;
+  /** @param idleMs how long nobody had wanted it, where that is known */
+  removed(reason: RemovalReason, bytes: number, idleMs?: number): void;
   found(finding: StoreFinding): void;
   fillEnded(result: FillResult, error?: unknown): void;
   /** a download brought wrong content and is thrown away; it is asked for once more */
@@ -122,6 +123,11 @@ export class DiskStore {
   /** @returns whether content is stored, once what is being done to it is done */
   async isStored(digest: Digest): Promise<boolean> {
     return await this.#turns.run(digest, async () => this.sizeOf(digest) !== undefined);
+  }
+
+  /** @returns when stored content was last used, ms since the epoch */
+  lastUsedAtMs(digest: Digest): number | undefined {
+    return this.#options.index.lastUsedAtMs(digest);
   }
 
   /** Notes a use of content that was served from memory. */
@@ -221,6 +227,7 @@ export class DiskStore {
     // It may have been pinned after it was chosen.
     if (isEviction(reason) && !this.#halfRemoved.has(digest) && this.#options.index.isPinned(digest))
       return 0;
+    const usedAtMs = this.lastUsedAtMs(digest);
     const clear = async (): Promise<void> => {
       await unlink(this.#options.layout.blob(digest)).catch(ignoreMissing);
       this.#halfRemoved.set(digest, reason);
@@ -230,7 +237,8 @@ export class DiskStore {
     });
     this.#halfRemoved.delete(digest);
     this.#files.forget(digest, sizeOnDisk(size));
-    this.#options.observer.removed(reason, size);
+    const idleMs = usedAtMs === undefined ? undefined : Math.max(0, this.#options.now() - usedAtMs);
+    this.#options.observer.removed(reason, size, idleMs);
     return size;
   }
 
@@ -336,7 +344,8 @@ export class DiskStore {
   }
 }
 
-function isEviction(reason: RemovalReason): boolean {
+/** Whether room had to be made. */
+export function isEviction(reason: RemovalReason): boolean {
   return reason === 'budget' || reason === 'minFree';
 }
 

@@ -100,6 +100,11 @@ export class Fill {
     return this.#tail.readers;
   }
 
+  /** since a byte arrived, or since the start */
+  get idleMs(): number {
+    return this.#pace.idleMs;
+  }
+
   get hasFailed(): boolean {
     return this.#tail.hasFailed;
   }

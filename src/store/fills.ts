@@ -20,7 +20,19 @@ export interface FillRequest {
   isAboutRepository: (error: unknown) => boolean;
 }
 
+/** A running download as it is told. */
+export interface FillProgress {
+  digest: Digest;
+  /** who asked first */
+  origin: FillOrigin;
+  /** bytes; undefined where upstream has not said it */
+  size: number | undefined;
+  frontier: number;
+  readers: number;
+}
+
 interface RunningFill {
+  origin: FillOrigin;
   fill: Fill;
   ended: Promise<FillResult>;
   /** for whoever joins, once it is known to be let in */
@@ -104,10 +116,18 @@ export class Fills {
     return this.#running.get(digest)?.fill.frontier;
   }
 
+  /** of the running download that waits longest for a byte; 0 where none runs */
+  get idleMs(): number {
+    let idleMs = 0;
+    for (const { fill } of this.#running.values()) idleMs = Math.max(idleMs, fill.idleMs);
+    return idleMs;
+  }
+
   /** What runs now, for the status. */
-  *list(): Generator<{ digest: Digest; size: number | undefined; frontier: number; readers: number }> {
-    for (const { fill } of this.#running.values()) {
-      yield { digest: fill.digest, size: fill.size, frontier: fill.frontier, readers: fill.readers };
+  *list(): Generator<FillProgress> {
+    for (const { fill, origin } of this.#running.values()) {
+      const { digest, size, frontier, readers } = fill;
+      yield { digest, origin, size, frontier, readers };
     }
   }
 
@@ -219,8 +239,8 @@ export class Fills {
       recentBytes: () => Math.min(MAX_RECENT_BYTES, ALL_RECENT_BYTES / Math.max(1, this.#running.size)),
     });
     notes.begin(found, fill.size);
-    const running = { fill, sources, ended: this.#finish(fill, { file, found, input, reservation }, notes) };
-    const { ended } = running;
+    const ended = this.#finish(fill, { file, found, input, reservation }, notes);
+    const running = { origin, fill, sources, ended };
     this.#running.set(digest, running);
     this.#ending.add(ended);
     ended.finally(() => this.#ending.delete(ended));

@@ -9,14 +9,22 @@ export class Pace {
   readonly #now: () => number;
   #startedAtMs: number | undefined;
   #bytes = 0;
+  #lastAtMs: number;
 
   constructor(now: () => number) {
     this.#now = now;
+    this.#lastAtMs = now();
   }
 
   arrived(bytes: number): void {
     this.#startedAtMs ??= this.#now();
     this.#bytes += bytes;
+    this.#lastAtMs = this.#now();
+  }
+
+  /** since something arrived, or since the start */
+  get idleMs(): number {
+    return this.#now() - this.#lastAtMs;
   }
 
   /** @returns ms until `bytes` more will have arrived */

@@ -28,6 +28,7 @@ export interface MirrorSettings {
   scrubBytesPerS?: number;
   offline?: boolean;
   prewarm?: Config['prewarm'];
+  adminNames?: Config['adminNames'];
   http?: Partial<Config['http']>;
   proxy?: Config['proxy'];
   /** ms since the epoch, where the test moves the clock */
@@ -93,6 +94,7 @@ export function makeConfig(directory: string, settings: MirrorSettings): Config 
   return {
     listen: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
+    adminNames: settings.adminNames ?? 'loopback',
     control: undefined,
     storage: {
       directory,
