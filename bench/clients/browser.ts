@@ -6,6 +6,8 @@ import type { Teardown } from '../teardown.ts';
 /** Debian's name for it. */
 export const BROWSER = 'chromium';
 
+const PAINT_DEADLINE_MS = 10_000;
+
 export interface Opened {
   /** from the start of the navigation, by the browser's paint timing */
   firstContentfulPaintMs: number;
@@ -69,7 +71,8 @@ async function countTraffic(session: CDPSession): Promise<() => { bytes: number;
 }
 
 /** Runs in the page. */
-const waitForPaint = `new Promise((resolve) => {
+const waitForPaint = `new Promise((resolve, reject) => {
+  setTimeout(() => reject(new Error('nothing was painted')), ${PAINT_DEADLINE_MS});
   new PerformanceObserver((list) => {
     const [entry] = list.getEntriesByName('first-contentful-paint');
     if (entry) resolve(entry.startTime);

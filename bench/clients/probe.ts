@@ -10,8 +10,8 @@ export interface Answered {
   seconds: number;
 }
 
-/** Longer than what a client of a registry waits for the head of an answer (containerd: 30 s). */
-export const PATIENCE_MS = 40_000;
+/** A little longer than what a client of a registry waits for the head of an answer (containerd: 30 s). */
+export const PATIENCE_MS = 31_000;
 
 export async function askManifest(url: string, patienceMs = PATIENCE_MS): Promise<Answered> {
   const startedAt = performance.now();
