@@ -8,6 +8,8 @@ import { format, median } from '../statistics.ts';
 
 const images = 1_000;
 const layers = 8;
+/** How the page says how much is in the store: manifest, configuration and layers of each image. */
+const shown = format(images * (layers + 2));
 const mostMs = 1_000;
 const mostBytes = 150_000;
 /** What the page asks for behind its first paint is counted for so long. */
@@ -31,10 +33,12 @@ export const page: Scenario = {
     const browser = await startBrowser(teardown);
     const sheet = new Sheet();
     let troubles = 0;
+    let isShown = true;
     for (let round = 0; round <= (isQuick ? 1 : 5); round++) {
       const found = await open(browser, `${hubcap.adminUrl}/`, SETTLE_MS);
       if (round === 0) continue; // the browser's own start
       troubles += found.troubles.length;
+      isShown &&= found.text.includes(shown);
       for (const trouble of found.troubles) say(`the page complains: ${trouble}`);
       sheet.note(name, paint, 'hubcap', found.firstContentfulPaintMs);
       sheet.note(name, bytes, 'hubcap', found.bytes / 1000);
@@ -43,12 +47,12 @@ export const page: Scenario = {
         `${name}: ${format(found.firstContentfulPaintMs)} ms, ${format(found.bytes / 1000)} kB, ${found.requests} requests`,
       );
     }
-    return { measurements: sheet.measurements, checks: checks(sheet, troubles) };
+    return { measurements: sheet.measurements, checks: checks(sheet, troubles, isShown) };
   },
 };
 
 /** Of time the median counts, as it depends on what else runs; of bytes the most. */
-function checks(sheet: Sheet, troubles: number): Check[] {
+function checks(sheet: Sheet, troubles: number, isShown: boolean): Check[] {
   const paints = sheet.rounds(name, paint, 'hubcap');
   const most = Math.max(...sheet.rounds(name, bytes, 'hubcap'));
   return [
@@ -60,5 +64,11 @@ function checks(sheet: Sheet, troubles: number): Check[] {
     },
     { name: `${name}: ${bytes}`, target: '≤ 150', found: format(most), passed: most * 1000 <= mostBytes },
     { name: `${name}: errors in the console`, target: '0', found: String(troubles), passed: troubles === 0 },
+    {
+      name: `${name}: shows what is in the store`,
+      target: `${shown} objects`,
+      found: isShown ? shown : 'no',
+      passed: isShown,
+    },
   ];
 }
