@@ -42,7 +42,7 @@ export function serve(version: string): CommandModule<object, Options> {
         .option('admin', {
           type: 'string',
           requiresArg: true,
-          describe: 'address for metrics, health and status (default: 127.0.0.1:5001)',
+          describe: 'address for metrics, health and the status page (default: 127.0.0.1:5001)',
         })
         .option('upstream', {
           type: 'string',
