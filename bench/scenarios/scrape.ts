@@ -22,6 +22,7 @@ const openMetrics =
   'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1';
 const forms = {
   'plain text': { accept: 'text/plain;version=0.0.4' },
+  'plain text, gzip': { accept: 'text/plain;version=0.0.4', 'accept-encoding': 'gzip' },
   'as Prometheus asks (gzip, OpenMetrics)': { accept: openMetrics, 'accept-encoding': 'gzip' },
 } as const;
 
