@@ -5,12 +5,14 @@ import type { ClientSnippet, SnippetFile, SnippetWish } from '../snippet.ts';
 export const CONTAINERD_CONFIG = '/etc/containerd/config.toml';
 export const CONTAINERD_HOSTS = '/etc/containerd/certs.d';
 
-/** Version 2 is understood by containerd 1.5 and later, 2.x too; version 3 by 2.x alone. */
-const CONFIG_TEXT = `version = 2
+/** @returns a `config.toml` in version 2, which containerd 1.5 and later understand, 2.x too; 3 is for 2.x alone */
+export function configText(): string {
+  return `version = 2
 
 [plugins."io.containerd.grpc.v1.cri".registry]
   config_path = ${quote(CONTAINERD_HOSTS)}
 `;
+}
 
 export function containerdSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
   return {
@@ -18,7 +20,7 @@ export function containerdSnippet({ url, upstreams }: SnippetWish): ClientSnippe
     title: 'containerd',
     files: [
       ...hostsFiles(CONTAINERD_HOSTS, { url, upstreams }),
-      { path: CONTAINERD_CONFIG, language: 'toml', text: CONFIG_TEXT },
+      { path: CONTAINERD_CONFIG, language: 'toml', text: configText() },
     ],
     reload: 'systemctl restart containerd',
     notes: [

@@ -6,18 +6,25 @@ import { hostsFiles } from './containerd.ts';
 export const DAEMON_JSON = '/etc/docker/daemon.json';
 export const DOCKER_HOSTS = '/etc/docker/certs.d';
 
+/** What Docker takes plain HTTP from without being told; Docker 29.10 and later only where nothing is told. */
+export const DEFAULT_INSECURE: readonly string[] = ['127.0.0.0/8', '::1/128'];
+
 /**
- * `pull` of any Docker takes the scheme that a mirror is given with. The BuildKit in Docker before 29 takes the host
- * alone, and HTTP for it only where it is insecure (moby, daemon.RegistryHosts; 127.0.0.0/8 is from the beginning).
- * @returns the hosts that `insecure-registries` has to name
+ * `docker pull` takes the scheme that a mirror is given with. The BuildKit in Docker before 29 takes the host alone, and
+ * HTTP for it only where it is insecure (moby, daemon.RegistryHosts).
+ * @param there what `insecure-registries` has; undefined where it is not there
+ * @returns what it has to have besides
  */
-export function insecureRegistries(url: URL): string[] {
-  return isPlainHttp(url) && !isLoopbackV4(url) ? [url.host] : [];
+export function missingInsecure(url: URL, there: readonly string[] | undefined): string[] {
+  if (!isPlainHttp(url)) return [];
+  if (there === undefined) return isLoopbackV4(url) ? [] : [...DEFAULT_INSECURE, url.host];
+  const isCovered = there.includes(url.host) || (isLoopbackV4(url) && there.includes('127.0.0.0/8'));
+  return isCovered ? [] : [url.host];
 }
 
 export function dockerSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
   const others = upstreams.filter((upstream) => upstream !== DOCKER_HUB);
-  const insecure = insecureRegistries(url);
+  const insecure = missingInsecure(url, undefined);
   const settings = {
     'registry-mirrors': [url.origin],
     ...(insecure.length > 0 && { 'insecure-registries': insecure }),
@@ -37,9 +44,15 @@ export function dockerSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
     reload: 'systemctl reload docker',
     notes: [
       "registry-mirrors is for Docker Hub alone: that is Docker's rule.",
+      'Docker does not start where --registry-mirror is given to it as a flag too.',
       ...(others.length > 0
         ? [
             `The hosts.toml for ${listHosts(others)} is read by Docker 29 and later with the containerd image store. Any other Docker does not look at it, and fetches from ${listHosts(others)} without the mirror.`,
+          ]
+        : []),
+      ...(insecure.length > 0
+        ? [
+            `${listHosts(DEFAULT_INSECURE)} are what Docker starts with; Docker 29.10 and later forgets them where insecure-registries is given.`,
           ]
         : []),
       'Where hubcap does not answer, Docker asks the registry itself.',
