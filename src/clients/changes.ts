@@ -51,8 +51,9 @@ function changeToWrite(edit: FileEdit, files: ClientFiles): Change {
 
 /** Whatever the edit did: the file can be read, ours is in it once, and nothing else means anything else. */
 function prove(edit: FileEdit, before: string | undefined, after: string): void {
-  const rest = edit.remove(after, before);
-  const isSame = before === undefined || isDeepStrictEqual(edit.read(rest), edit.read(before));
+  const was = edit.read(before ?? '');
+  // Where nothing was said there is nothing to be kept, and more than the mirror can come.
+  const isSame = isDeepStrictEqual(was, {}) || isDeepStrictEqual(edit.read(edit.remove(after, before)), was);
   if (!isSame || edit.add(after) !== after)
     throw new UneditableError(
       'it is written in a way that hubcap does not change: see what to put there without --write',
@@ -65,7 +66,7 @@ function changeToUndo(edit: FileEdit, files: ClientFiles): Change {
   if (now === undefined) return { path, kind: 'unchanged', before: now, after: now, backup: undefined };
   const backup = files.read(backupOf(path));
   const earlier = backup !== undefined && !edit.has(backup) ? backup : undefined;
-  if (now === edit.add(earlier)) {
+  if (now.trim() !== '' && now === edit.add(earlier)) {
     if (earlier === undefined)
       return { path, kind: 'removed', before: now, after: undefined, backup: undefined };
     if (earlier !== now) return { path, kind: 'restored', before: now, after: earlier, backup: 'remove' };
