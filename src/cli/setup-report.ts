@@ -1,6 +1,6 @@
 /** Owns what `hubcap setup` prints. */
 import type { Change } from '../clients/changes.ts';
-import { backupOf } from '../clients/plan.ts';
+import { backupOf } from '../clients/client-files.ts';
 import type { ClientSnippet, SnippetWish } from '../clients/snippet.ts';
 import { printable } from './printable.ts';
 

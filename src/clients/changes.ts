@@ -1,7 +1,7 @@
 /** Owns what becomes of the files of a client: which text each gets, and what is kept from before. */
 import { isDeepStrictEqual } from 'node:util';
+import { about, backupOf, type ClientFiles } from './client-files.ts';
 import { type FileEdit, UneditableError } from './edits/file-edit.ts';
-import { backupOf, type ClientFiles } from './plan.ts';
 
 /** What one file becomes. Texts have no byte order mark. */
 export interface Change {
@@ -17,22 +17,12 @@ export interface Change {
 
 /** @throws UneditableError with the path; nothing is to be changed then */
 export function changesToWrite(edits: readonly FileEdit[], files: ClientFiles): Change[] {
-  return edits.map((edit) => withPath(edit.path, () => changeToWrite(edit, files)));
+  return edits.map((edit) => about(edit.path, () => changeToWrite(edit, files)));
 }
 
 /** @throws UneditableError with the path; nothing is to be changed then */
 export function changesToUndo(edits: readonly FileEdit[], files: ClientFiles): Change[] {
-  return edits.map((edit) => withPath(edit.path, () => changeToUndo(edit, files)));
-}
-
-/** The path is known here alone. */
-function withPath<T>(path: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (!(error instanceof UneditableError) || error.path !== undefined) throw error;
-    throw error.in(path);
-  }
+  return edits.map((edit) => about(edit.path, () => changeToUndo(edit, files)));
 }
 
 function changeToWrite(edit: FileEdit, files: ClientFiles): Change {

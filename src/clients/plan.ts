@@ -1,4 +1,6 @@
 /** Owns which files of a client are to be changed for a mirror: it looks at what is there. */
+import { changesToUndo } from './changes.ts';
+import { about, backupOf, type ClientFiles } from './client-files.ts';
 import { buildkitdTomlEdit, mirroredRegistries } from './edits/buildkitd-toml.ts';
 import { containerdConfigEdit, hostDirectories, isCriOff } from './edits/containerd-config.ts';
 import { daemonJsonEdit } from './edits/daemon-json.ts';
@@ -13,14 +15,6 @@ import { CONTAINERD_CONFIG, CONTAINERD_HOSTS } from './snippets/containerd.ts';
 import { DOCKER_HOSTS } from './snippets/docker.ts';
 import { K3S_REGISTRIES, RKE2_REGISTRIES } from './snippets/k3s.ts';
 import { OWN_REGISTRIES_CONF, REGISTRIES_CONF, REGISTRIES_CONF_D } from './snippets/podman.ts';
-
-/** The files of a machine, of which the paths are absolute there. */
-export interface ClientFiles {
-  /** @returns the text without a byte order mark; undefined where there is no file @throws UneditableError */
-  read(path: string): string | undefined;
-  /** @returns the names in a directory, sorted; undefined where there is none */
-  list(path: string): string[] | undefined;
-}
 
 export interface Plan {
   edits: FileEdit[];
@@ -44,26 +38,20 @@ export function planFor(client: FileClient, wish: SnippetWish, files: ClientFile
 export function planUndo(client: FileClient, wish: SnippetWish, files: ClientFiles): Plan {
   const { edits } = PLANS[client](wish, files);
   if (client !== 'containerd') return { edits, notes: [] };
-  const others = (files.list(CONTAINERD_HOSTS) ?? []).filter((name) => !wish.upstreams.includes(name));
+  const hosts = edits.filter(({ path }) => path !== CONTAINERD_CONFIG);
   const isOurs = wish.upstreams.length > 0 || files.read(backupOf(CONTAINERD_CONFIG)) !== undefined;
-  if (others.length === 0 && isOurs) return { edits, notes: [] };
-  const note = `config_path in ${CONTAINERD_CONFIG} is left as it is: there are others in ${CONTAINERD_HOSTS}.`;
-  return {
-    edits: edits.filter(({ path }) => path !== CONTAINERD_CONFIG),
-    notes: others.length > 0 ? [note] : [],
-  };
-}
-
-/** @returns where the copy of a file from before hubcap is kept. No client reads a file of that name. */
-export function backupOf(path: string): string {
-  return `${path}.before-hubcap`;
+  if (!isOurs) return { edits: hosts, notes: [] };
+  const others = (files.list(CONTAINERD_HOSTS) ?? []).filter((name) => !wish.upstreams.includes(name));
+  const isNeeded = others.length > 0 || changesToUndo(hosts, files).some(({ after }) => after !== undefined);
+  const note = `config_path in ${CONTAINERD_CONFIG} is left as it is: there are other hosts.toml files.`;
+  return isNeeded ? { edits: hosts, notes: [note] } : { edits, notes: [] };
 }
 
 /** @returns the registries for which the files of the client name the mirror @throws UneditableError */
 export function findMirrored(client: FileClient, url: URL, files: ClientFiles): string[] {
   const inFile = (path: string, find: (text: string, url: URL) => string[]) => {
     const text = files.read(path);
-    return text === undefined ? [] : find(text, url);
+    return text === undefined ? [] : about(path, () => find(text, url));
   };
   switch (client) {
     case 'docker':
@@ -104,7 +92,7 @@ function planDocker({ url, upstreams }: SnippetWish, files: ClientFiles): Plan {
 function planContainerd(wish: SnippetWish, files: ClientFiles): Plan {
   const { edits, notes } = planHosts(hostRoots(files), wish, files);
   const config = files.read(CONTAINERD_CONFIG);
-  if (config !== undefined && isCriOff(config)) {
+  if (config !== undefined && about(CONTAINERD_CONFIG, () => isCriOff(config))) {
     const note = `${CONTAINERD_CONFIG} switches off what pulls for Kubernetes (disabled_plugins), and is left as it is: nerdctl reads ${CONTAINERD_HOSTS}, ctr does with --hosts-dir.`;
     return { edits, notes: [...notes, note] };
   }
@@ -112,7 +100,8 @@ function planContainerd(wish: SnippetWish, files: ClientFiles): Plan {
 }
 
 function hostRoots(files: ClientFiles): string[] {
-  const roots = hostDirectories(files.read(CONTAINERD_CONFIG) ?? '');
+  const config = files.read(CONTAINERD_CONFIG) ?? '';
+  const roots = about(CONTAINERD_CONFIG, () => hostDirectories(config));
   return roots.length > 0 ? roots : [CONTAINERD_HOSTS];
 }
 
@@ -146,8 +135,9 @@ function hostDirectory(roots: readonly string[], upstream: string, files: Client
 function findHosts(roots: readonly string[], url: URL, files: ClientFiles): string[] {
   const found = roots.flatMap((root) =>
     (files.list(root) ?? []).filter((name) => {
-      const text = files.read(`${root}/${name}/hosts.toml`);
-      return text !== undefined && namesMirror(text, url);
+      const path = `${root}/${name}/hosts.toml`;
+      const text = files.read(path);
+      return text !== undefined && about(path, () => namesMirror(text, url));
     }),
   );
   return [...new Set(found.map((name) => name.replace(/_(\d+)_$/, ':$1')))];
@@ -158,7 +148,8 @@ function planRegistriesConf({ url, upstreams }: SnippetWish, files: ClientFiles)
   const places = new Map<string, string>();
   const narrower = new Set<string>();
   for (const path of registriesConfs(files)) {
-    for (const prefix of prefixesOf(files.read(path) ?? '')) {
+    const text = files.read(path) ?? '';
+    for (const prefix of about(path, () => prefixesOf(text))) {
       places.set(prefix, path);
       const isNarrower = upstreams.some((upstream) => prefix.startsWith(`${upstream}/`));
       if (isNarrower) narrower.add(`${prefix} (${path})`);

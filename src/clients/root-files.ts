@@ -21,8 +21,8 @@ import {
 } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import type { Change } from './changes.ts';
+import { backupOf, type ClientFiles } from './client-files.ts';
 import { UneditableError } from './edits/file-edit.ts';
-import { backupOf, type ClientFiles } from './plan.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 const BYTE_ORDER_MARK = '\ufeff';

@@ -1,13 +1,7 @@
 /** Owns the files of a client in memory, as the changes of a plan make them. */
 import { type Change, changesToUndo, changesToWrite } from '../../src/clients/changes.ts';
-import {
-  backupOf,
-  type ClientFiles,
-  type FileClient,
-  findMirrored,
-  planFor,
-  planUndo,
-} from '../../src/clients/plan.ts';
+import { backupOf, type ClientFiles } from '../../src/clients/client-files.ts';
+import { type FileClient, findMirrored, planFor, planUndo } from '../../src/clients/plan.ts';
 
 export class MemoryFiles implements ClientFiles {
   readonly texts: Map<string, string>;

@@ -273,7 +273,8 @@ for (const [file, cases] of Object.entries(groups)) {
     { client, path, before, after, upstreams = ['docker.io'], url: to = url },
   ] of Object.entries(cases)) {
     t.test(`${file}: ${what}`, async (t) => {
-      const start = before === undefined ? {} : { [path]: before };
+      const beside = path === HUB ? { [CONFIG]: `version = 2\n${V2}` } : {};
+      const start = before === undefined ? beside : { ...beside, [path]: before };
       const files = new MemoryFiles(start);
       files.write(client, to, upstreams);
       t.equal(files.read(path), after);

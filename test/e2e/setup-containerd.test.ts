@@ -17,6 +17,9 @@ const layers = [{ seed: 'base', bytes: 1_000_000 }];
 /** Nobody listens there: what is pulled came through hubcap. */
 const existing = `# ours\nserver = "http://127.0.0.1:9"\n\n[host."http://127.0.0.1:9"]\n  capabilities = ["pull"] # near\n`;
 
+const withPath =
+  'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n';
+
 for (const [what, upstreamHost] of Object.entries({
   'Docker Hub': 'docker.io',
   'another registry': 'registry.test',
@@ -26,7 +29,7 @@ for (const [what, upstreamHost] of Object.entries({
     const stack = await startStack(t, { upstreamHost });
     const { run } = commandsOf(t, stack.hubcap);
     const file = `${HOSTS}/${upstreamHost}/hosts.toml`;
-    const root = makeRoot(t, { [file]: existing });
+    const root = makeRoot(t, { [CONFIG]: withPath, [file]: existing });
     const to = ['--url', stack.hubcap.url, '--upstream', upstreamHost, '--root', root.path];
     await run('setup', 'containerd', ...to, '--write');
     const { ctr } = await startContainerd(t, 'http://127.0.0.1:9');
@@ -38,7 +41,7 @@ for (const [what, upstreamHost] of Object.entries({
     await ctr('images', 'rm', '--sync', name);
     t.strictSame(await stack.cost(pull), nothing, 'it came from the store');
     await run('setup', 'containerd', ...to, '--undo');
-    t.strictSame(root.all(), { [file]: existing });
+    t.strictSame(root.all(), { [CONFIG]: withPath, [file]: existing });
     await ctr('images', 'rm', '--sync', name);
     await t.rejects(pull(), 'without it containerd does not find hubcap');
   });
