@@ -26,6 +26,8 @@ import { UneditableError } from './edits/file-edit.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 const BYTE_ORDER_MARK = '\ufeff';
+/** No client reads a file of that name. */
+const PARTIAL = '.hubcap-partial';
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
 
@@ -134,9 +136,10 @@ function permitted<T>(place: string, doing: string, act: () => T): T {
 /** Writes beside the place and moves it there. Owner and mode are those of `like`, where that is there. */
 function replace(place: string, bytes: Buffer, like: string): void {
   const stats = attempt(like, 'read', () => statSync(like));
-  const partial = `${place}.hubcap-${process.pid}`;
+  const partial = `${place}${PARTIAL}`;
   const act = (): void => {
     makeDirectories(dirname(place));
+    rmSync(partial, { force: true }); // of a run that was killed
     writeWhole(partial, bytes, stats);
     renameSync(partial, place);
     const directory = openSync(dirname(place), 'r');

@@ -122,10 +122,7 @@ t.test('kaniko: flags, for Docker Hub alone', async (t) => {
     command: '--registry-mirror=10.0.0.5:5000 --insecure-registry=10.0.0.5:5000',
   });
   t.match(snippetFor('kaniko', { url: remote, upstreams }).notes.join('\n'), /Not mirrored: ghcr\.io/);
-  t.match(
-    filesOf('kaniko', secure).command,
-    /^--registry-mirror=mirror\.example:443 --registry-certificate=/,
-  );
+  t.equal(filesOf('kaniko', secure).command, '--registry-mirror=mirror.example:443');
   t.strictSame(filesOf('kaniko', remote, ['ghcr.io']), {});
 });
 

@@ -5,12 +5,7 @@ import type { ClientSnippet, SnippetWish } from '../snippet.ts';
 export function kanikoSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
   const host = hostWithPort(url);
   const others = upstreams.filter((upstream) => upstream !== DOCKER_HUB);
-  const flags = [
-    `--registry-mirror=${host}`,
-    ...(isPlainHttp(url)
-      ? [`--insecure-registry=${host}`]
-      : [`--registry-certificate=${host}=/path/to/ca.crt`]),
-  ];
+  const flags = [`--registry-mirror=${host}`, ...(isPlainHttp(url) ? [`--insecure-registry=${host}`] : [])];
   return {
     client: 'kaniko',
     title: 'kaniko',
@@ -29,7 +24,7 @@ export function kanikoSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
       ...(isPlainHttp(url)
         ? []
         : [
-            '--registry-certificate is for a certificate that the image of kaniko does not trust; leave it out otherwise.',
+            `A certificate that kaniko does not trust is given with --registry-certificate=${host}=/path/to/ca.crt.`,
           ]),
       ...(isLoopback(url)
         ? [
