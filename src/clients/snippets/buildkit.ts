@@ -25,7 +25,7 @@ export function buildkitSnippet({ url, upstreams }: SnippetWish): ClientSnippet 
     reload: 'systemctl restart buildkit',
     notes: [
       `Mirrored: ${listHosts(upstreams)}. BuildKit names the registry in each request, so one hubcap serves them all.`,
-      'The restart is for a buildkitd of its own. A builder of buildx keeps the file that it was created with: create it anew. (buildx before 0.14 calls the flag --config.)',
+      'The restart is for a buildkitd of its own. A builder of buildx keeps the file that it was created with: create it anew. (An older buildx calls the flag --config.)',
       'The BuildKit inside of Docker does not read this file: it uses what is set up for Docker.',
       ...(isLocal
         ? [
