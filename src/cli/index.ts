@@ -14,6 +14,7 @@ import { reload } from './reload.ts';
 import { remove } from './remove.ts';
 import { ReportedError } from './reported-error.ts';
 import { serve } from './serve.ts';
+import { setup } from './setup.ts';
 import { status } from './status.ts';
 import { unpin } from './unpin.ts';
 import { verify } from './verify.ts';
@@ -75,6 +76,7 @@ function makeParser(args: readonly string[], version: string, columns: number) {
     .command(offline())
     .command(reload())
     .command(misses(version))
+    .command(setup())
     .demandCommand(1, 'Name a command.')
     .strict()
     .recommendCommands()
