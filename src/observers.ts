@@ -184,9 +184,9 @@ export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number):
 export function* pullCountsOf(upstreams: readonly MirroredUpstream[]): Generator<PullCount> {
   for (const { host: upstream, client } of upstreams) {
     for (const { account, limit, remaining, windowS, isCurrent, restingUntilMs } of client.accounts) {
-      const left = restingUntilMs === undefined ? remaining : 0;
-      if (isCurrent) yield { upstream, account, limit, remaining: left, windowS };
-      else if (left === 0) yield { upstream, account, limit: undefined, remaining: 0, windowS: undefined };
+      const isResting = restingUntilMs !== undefined;
+      if (isCurrent) yield { upstream, account, limit, remaining: isResting ? 0 : remaining, windowS };
+      else if (isResting) yield { upstream, account, limit: undefined, remaining: 0, windowS: undefined };
     }
   }
 }

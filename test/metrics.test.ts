@@ -184,6 +184,8 @@ t.test('pulls that are left are told by account, and no longer than that holds',
   t.equal((await mirror.manifest('/v2/team/app/manifests/two')).status, 429);
   t.equal(await mirror.metric('hubcap_upstream_ratelimit_remaining', 'account="bert"'), 0);
   t.notMatch(await page(mirror), 'anna');
+  clock.pass(3600_001);
+  t.same(await limits(), [], 'nor whether that is still none');
   await mirror.reload({ upstreams: as(), now: clock.now });
   t.same(await limits(), []);
 });
