@@ -12,7 +12,7 @@ import { runBackground } from './background.ts';
 import type { Config } from './config/schema.ts';
 import { watchGauges, watchPullCounts, watchRests } from './gauges.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
-import { addressUrl, drain, isLocal, listenOn, listenOnSocket } from './listeners.ts';
+import { addressUrl, drain, type InheritedSockets, isLocal, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
@@ -54,6 +54,8 @@ export interface DaemonOptions {
   now?: (() => number) | undefined;
   /** reads the sources of the configuration again */
   load?: (() => Config) | undefined;
+  /** listeners that are there already */
+  inherited?: InheritedSockets | undefined;
 }
 
 /** After upstreams are closed, what still runs ends at once; this bounds a fault of our own. */
@@ -67,7 +69,7 @@ export async function startDaemon(
   config: Config,
   log: Logger,
   version: string,
-  { now = Date.now, load = () => config }: DaemonOptions = {},
+  { now = Date.now, load = () => config, inherited = {} }: DaemonOptions = {},
 ): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
@@ -77,8 +79,8 @@ export async function startDaemon(
   const parts = assemble({ config, load, log, version, metrics, health, opened, offline, now });
   const { registry, admin, control, stop, reloader } = parts;
   try {
-    await listenOn(registry.server, config.listen, 'listen');
-    await listenOn(admin, config.admin, 'admin');
+    await listenOn(registry.server, config.listen, 'listen', inherited.listen);
+    await listenOn(admin, config.admin, 'admin', inherited.admin);
     await listenOnSocket(control, config.storage.directory, config.control);
   } catch (error) {
     await closeAll(parts, AbortSignal.abort());

@@ -34,8 +34,32 @@ class UsageError extends Error {}
  * @returns the exit code
  */
 export async function runCli(args: readonly string[]): Promise<number> {
-  const version = readVersion();
-  const parser = yargs([...args])
+  const parser = makeParser(args, readVersion(), Math.min(110, process.stdout.columns ?? 110));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
+    if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
+    process.stderr.write(`hubcap: standard output cannot be written: ${error.message}\n`);
+    process.exit(FAILED);
+  });
+  try {
+    await parser.parseAsync();
+    return DONE;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+/**
+ * What `--help` says, for the man page.
+ * @param command its name; of all of hubcap where it is left out
+ * @param columns so wide at most
+ */
+export function helpOf(command: string | undefined, columns: number): Promise<string> {
+  return makeParser(command === undefined ? [] : [command], readVersion(), columns).getHelp();
+}
+
+function makeParser(args: readonly string[], version: string, columns: number) {
+  return yargs([...args])
     .scriptName('hubcap')
     .usage('hubcap: a pull-through caching mirror for container registries\n\nUsage: $0 <command> [options]')
     .command(serve(version))
@@ -57,24 +81,12 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .version(version)
     .help()
     .alias('help', 'h')
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .wrap(columns)
     .epilogue('`hubcap <command> --help` shows its options and examples.')
     .exitProcess(false)
     .fail((message, error) => {
       throw message ? new UsageError(message) : error; // with a message it is yargs that refuses
     });
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
-    if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
-    process.stderr.write(`hubcap: standard output cannot be written: ${error.message}\n`);
-    process.exit(FAILED);
-  });
-  try {
-    await parser.parseAsync();
-    return DONE;
-  } catch (error) {
-    return report(error);
-  }
 }
 
 function report(error: unknown): number {

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import type { Argv } from 'yargs';
 import { chooseFile, type Flags, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { type InheritedSockets, inheritedSockets } from '../listeners.ts';
 
 /** Options that say which hubcap is meant. None has a default here: flags come before environment and file. */
 export function withCommonOptions<T>(parser: Argv<T>) {
@@ -48,6 +49,11 @@ export function environment(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
+}
+
+/** @returns the sockets that systemd passes. @throws StartError where they cannot be told apart */
+export function passedSockets(): InheritedSockets {
+  return inheritedSockets(process.env, process.pid);
 }
 
 /**
