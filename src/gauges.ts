@@ -70,7 +70,11 @@ export function watchGauges(registry: Registry, gauges: Gauges): void {
     'Downloads that bring content, into the store or past it, whether anybody reads them or not.',
     gauges.fillsInFlight,
   );
-  read('fill_readers', 'Clients that read from running downloads, into the store or past it.', gauges.fillReaders);
+  read(
+    'fill_readers',
+    'Clients that read from running downloads, into the store or past it.',
+    gauges.fillReaders,
+  );
   read(
     'fill_idle_seconds',
     'Since when the running download into the store that waits longest has got no byte; 0 where none runs.',
