@@ -10,6 +10,7 @@ import { Verifier } from './admin/verifier.ts';
 import { makeAirgap } from './airgap/airgap.ts';
 import { runBackground } from './background.ts';
 import type { Config } from './config/schema.ts';
+import { watchGauges, watchPullCounts, watchRests } from './gauges.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
 import { addressUrl, drain, type InheritedSockets, isLocal, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
@@ -23,6 +24,7 @@ import {
   observeOffline,
   observeRequests,
   observeStore,
+  pullCountsOf,
   restsOf,
 } from './observers.ts';
 import { Reloader } from './reload.ts';
@@ -129,7 +131,8 @@ function assemble(foundation: Foundation): Parts {
   const { config, log, version, metrics, health, opened, offline, now } = foundation;
   const upstreams = new Upstreams(config, { metrics, log, offline, now });
   const { table } = upstreams;
-  metrics.watchRests(() => restsOf(table.all(), now()));
+  watchRests(metrics.registry, () => restsOf(table.all(), now()));
+  watchPullCounts(metrics.registry, () => pullCountsOf(table.all()));
   const stop = new AbortController();
   const mirror = assembleMirror({
     opened,
@@ -242,7 +245,7 @@ function watchStore(
   health: DiskHealth,
   offline: OfflineSwitch,
 ): void {
-  metrics.watch({
+  watchGauges(metrics.registry, {
     storeBytes: () => store.ledger.usedBytes,
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
@@ -252,7 +255,7 @@ function watchStore(
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
     offline: offline.isOffline,
     missesListed: () => misses.lines,
-    fillsInFlight: () => fills.size,
+    fillsInFlight: () => fills.size + fills.passages.size,
     fillReaders: () => fills.readers,
     fillIdleS: () => fills.idleMs / 1000,
   });
