@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { ConfigError } from '../config/load.ts';
+import { check } from './check.ts';
 import { exportBundle } from './export.ts';
 import { images } from './images.ts';
 import { importArchives } from './import.ts';
@@ -23,7 +24,7 @@ const FAILED = 1;
 const USAGE = 2;
 
 /** Commands whose end says whether they did what they were asked for. */
-const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove']);
+const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove', 'check']);
 
 /** The command line is not understood. */
 class UsageError extends Error {}
@@ -51,6 +52,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .command(offline())
     .command(reload())
     .command(misses(version))
+    .command(check(version))
     .demandCommand(1, 'Name a command.')
     .strict()
     .recommendCommands()
