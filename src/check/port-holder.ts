@@ -1,5 +1,6 @@
 /** Owns who listens on a port, as far as Linux tells this user. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
 
 export interface PortHolder {
   pid: number;
@@ -21,7 +22,8 @@ export async function portHolder(port: number): Promise<PortHolder | undefined> 
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   for (const pid of pids) {
     if (!(await hasOne(pid, sockets))) continue;
-    const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
+    const path = await readlink(`/proc/${pid}/exe`).catch(() => readFile(`/proc/${pid}/comm`, 'utf8'));
+    const name = basename(path.trim().replace(/ \(deleted\)$/, ''));
     return { pid: Number(pid), name: name.replace(/[^\x20-\x7e]/g, '?') };
   }
   return undefined;

@@ -112,8 +112,9 @@ function entriesOf(
 
 function entryFinding(path: string, key: string, entry: string, fault: EntryFault): Finding {
   const { id, what, remedy, refused } = fault;
-  const message = `${path}: ${key}: ${quoted(entry)} ${what}, ${consequence(refused)}`;
   const isHarmless = key === INSECURE && refused === 'none';
+  const end = isHarmless ? '' : `, ${consequence(refused)}`;
+  const message = `${path}: ${key}: ${quoted(entry)} ${what}${end}`;
   return say[isHarmless ? 'warning' : 'failed'](`docker.${id}`, message, remedy, { file: path, refused });
 }
 

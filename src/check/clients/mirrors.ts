@@ -61,7 +61,7 @@ async function authorities(files: ClientFiles, host: string): Promise<string[]> 
 function judge(use: MirrorUse, answerer: Answerer, own: OwnMirror): Finding {
   const { client, file, url, registry } = use;
   const facts = { client, file, mirror: url.origin, registry };
-  const shown = `${file}: ${url.origin}`;
+  const shown = `${file}: ${client === 'podman' ? url.host : url.origin}`; // podman's have no scheme
   const isOwn = own.hosts.includes(hostWithPort(answerer.url));
   if (answerer.kind === 'nobody') {
     const why = WHY_NOBODY[answerer.code] ?? `cannot be asked (${answerer.code})`;

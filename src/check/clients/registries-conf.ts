@@ -22,6 +22,7 @@ export function inspectRegistriesConf(file: ClientFile, isDropIn: boolean): Insp
   const fail = (message: string, remedy: string, id = 'podman.registry'): void => {
     findings.push(say.failed(id, `${path}: ${message}`, remedy, { file: path }));
   };
+  searching(table, fail);
   const { registry } = table;
   if (registry === undefined) return { findings, mirrors: [] };
   if (!Array.isArray(registry) || registry.some((one) => !isTable(one))) {
@@ -32,7 +33,9 @@ export function inspectRegistriesConf(file: ClientFile, isDropIn: boolean): Insp
     fail(`${what}, ${FAILS}`, 'write [[registry]], with two brackets, and its mirrors below it');
     return { findings, mirrors: [] };
   }
-  const mirrors = tablesIn(registry).flatMap((one) => inspectRegistry(path, withPlainKeys(one), fail));
+  const registries = tablesIn(registry).map(withPlainKeys);
+  const mirrors = registries.flatMap((one) => inspectRegistry(path, one, fail));
+  contradictions(registries, fail);
   return { findings, mirrors };
 }
 
@@ -143,6 +146,43 @@ function inspectMirror(
       isUnproven: insecure === true,
     },
   ];
+}
+
+/** What is asked for where an image names no registry. */
+function searching(table: Table, fail: Fail): void {
+  const { 'unqualified-search-registries': search = [], 'short-name-mode': mode } = table;
+  const entries = Array.isArray(search) ? search : [search];
+  const wrong = entries.find((entry) => typeof entry !== 'string' || !/^[\w.-]+(?::\d+)?\/*$/.test(entry));
+  if (!Array.isArray(search) || wrong !== undefined)
+    fail(
+      `unqualified-search-registries has ${quoted(wrong ?? search)}, ${FAILS}`,
+      'write a list of hosts: ["docker.io"]',
+      'podman.search',
+    );
+  if (mode !== undefined && !['', 'enforcing', 'permissive', 'disabled'].includes(String(mode)))
+    fail(
+      `short-name-mode = ${quoted(mode)}, ${FAILS}`,
+      'write "enforcing", "permissive" or "disabled"',
+      'podman.search',
+    );
+}
+
+/** One registry may have several prefixes, and must be the same each time. */
+function contradictions(registries: readonly Table[], fail: Fail): void {
+  const byLocation = new Map<unknown, Table>();
+  for (const registry of registries) {
+    const location = String(registry.location ?? registry.prefix).replace(/\/+$/, '');
+    const other = byLocation.get(location) ?? registry;
+    byLocation.set(location, other);
+    for (const key of ['insecure', 'blocked'])
+      if ((registry[key] ?? false) !== (other[key] ?? false))
+        fail(
+          `${quoted(location)} stands there twice, with another ${key} each, ${FAILS}`,
+          'write the same in both',
+        );
+    if (/^\*\..*[/@:]/.test(String(registry.prefix ?? '')))
+      fail(`prefix = ${quoted(registry.prefix)}, ${FAILS}`, 'write *.example.com', 'podman.location');
+  }
 }
 
 /** Version 1 in the same file as version 2, or in a drop-in, is refused. */
