@@ -44,7 +44,10 @@ export async function checkAccounts(
     );
   for (const credential of named) {
     const image = place.image ?? madeUpImage();
-    if (image) findings.push(judge(place, image, await ask(place, credential, image, signal), true));
+    if (!image) continue;
+    const outcome = await ask(place, credential, image, signal);
+    const isAbsent = credential.kind === 'dockerConfig' && outcome.name === 'anonymous';
+    findings.push(isAbsent ? noLogin(place, credential.file) : judge(place, image, outcome, true));
   }
   if (challenge?.scheme === 'basic' && named.length === 0) {
     const message = `${place.endpoint.url.host} wants a login, and no account is configured`;
@@ -53,6 +56,13 @@ export async function checkAccounts(
     );
   }
   return findings;
+}
+
+/** It is then asked as by anybody, which is not what was meant. */
+function noLogin(place: Place, file: string): Finding {
+  const message = `${file} is not there, or has no login for ${place.upstream.host}: it is asked without one`;
+  const remedy = 'log in with `docker login` as the user of that file, or take it out of credentials';
+  return say.warning('upstream.account', message, remedy, { ...factsOf(place), file });
 }
 
 /** What is asked for shows whether a login is accepted, even where it is not there. */
@@ -75,7 +85,7 @@ async function ask(
     limit: undefined,
   };
   const asker = makeAsker(place, credential, outcome);
-  const step = stepSignal(signal);
+  const step = stepSignal(signal, place.stepMs);
   try {
     const question = {
       method: 'HEAD',

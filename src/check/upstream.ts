@@ -37,6 +37,8 @@ export interface Place {
   isAuthority: boolean;
   proxy: Config['proxy'];
   image: ProbeImage | undefined;
+  /** how long one step may take; the usual time where it is left out */
+  stepMs?: number | undefined;
 }
 
 export interface UpstreamResult {
@@ -105,7 +107,7 @@ async function askPlace(
       url: baseUrl(url),
       headers: {},
       lane: 'short',
-      signal: stepSignal(signal),
+      signal: stepSignal(signal, place.stepMs),
     });
   } catch (error) {
     signal.throwIfAborted();
