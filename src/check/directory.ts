@@ -1,30 +1,14 @@
 /** Owns the check of the data directory: nothing is made but one small file, which is removed again. */
 import { constants, type Stats } from 'node:fs';
-import { access, readFile, stat, statfs, unlink } from 'node:fs/promises';
+import { access, readFile, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Status as DaemonStatus } from '../admin/status.ts';
-import { isMissing, Layout, LayoutTooNewError, writeDurably } from '../store/layout.ts';
+import { Layout, LayoutTooNewError, writeDurably } from '../store/layout.ts';
 import { type Finding, voiceOf } from './check.ts';
+import { checkFileSystem, checkOneFileSystem, codeOf, look } from './file-system.ts';
 
 const say = voiceOf('data directory');
 const ELSEWHERE = 'or choose another directory with --data DIR';
-
-/** File systems on which other machines write, too: locks and syncs are weaker there. */
-const NETWORK_TYPES: Readonly<Record<number, string>> = {
-  26985: 'NFS',
-  20859: 'SMB',
-  4283649346: 'CIFS',
-  4266872130: 'SMB',
-  16914839: '9p',
-  12805120: 'Ceph',
-  198183888: 'Lustre',
-  1397113167: 'AFS',
-  1196443219: 'GPFS',
-  1952539503: 'OCFS2',
-};
-const FUSE = 0x65735546;
-const MEMORY = 0x01021994;
-const OVERLAY = 0x794c7630;
 
 export interface DirectoryCheck {
   directory: string;
@@ -46,8 +30,8 @@ export async function checkDirectory({ directory, daemon, holder, uid }: Directo
   );
   findings.push(
     await probe(directory),
-    ...(await fileSystem(directory)),
-    ...(await oneFileSystem(directory)),
+    ...(await checkFileSystem(directory)),
+    ...(await checkOneFileSystem(directory)),
   );
   findings.push(...inUse(directory, daemon, holder));
   return findings;
@@ -80,14 +64,6 @@ export async function lockHolder(directory: string): Promise<number | undefined>
   }
 }
 
-async function look(path: string): Promise<Stats | string | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    return isMissing(error) ? undefined : codeOf(error);
-  }
-}
-
 /** It is not made here: only whether it can be is looked at. */
 async function checkMissing(directory: string): Promise<Finding[]> {
   const parent = await nearestDirectory(directory);
@@ -113,7 +89,7 @@ async function checkMissing(directory: string): Promise<Finding[]> {
     ];
   }
   const message = `${directory} is not there yet: \`hubcap serve\` makes it`;
-  return [say.ok('directory', message, { directory, isThere: false }), ...(await fileSystem(parent))];
+  return [say.ok('directory', message, { directory, isThere: false }), ...(await checkFileSystem(parent))];
 }
 
 function owner(directory: string, { uid: owner, mode }: Stats, uid: number | undefined): Finding | undefined {
@@ -171,68 +147,6 @@ async function probe(directory: string): Promise<Finding> {
   }
 }
 
-async function fileSystem(path: string): Promise<Finding[]> {
-  const type = await statfs(path).then(
-    ({ type }) => type,
-    () => undefined,
-  ); // what is wrong with it is said by the others
-  if (type === undefined) return [];
-  const network = NETWORK_TYPES[type];
-  const facts = { fileSystem: `0x${type.toString(16)}` };
-  if (network !== undefined)
-    return [
-      say.warning(
-        'directory.network',
-        `${path} is on a network file system (${network}): locks and syncs are weaker there`,
-        'use a local disk; each machine has a hubcap and a directory of its own',
-        facts,
-      ),
-    ];
-  if (type === FUSE)
-    return [
-      say.warning(
-        'directory.network',
-        `${path} is on a FUSE file system, which may be one of the network`,
-        'use a local disk',
-        facts,
-      ),
-    ];
-  if (type === MEMORY)
-    return [
-      say.warning(
-        'directory.memory',
-        `${path} is in memory (tmpfs): what is stored is gone after a restart`,
-        'use a disk',
-        facts,
-      ),
-    ];
-  if (type === OVERLAY)
-    return [
-      say.warning(
-        'directory.overlay',
-        `${path} is in the container's own layer (overlay): what is stored goes with the container`,
-        'mount a volume there',
-        facts,
-      ),
-    ];
-  return [];
-}
-
-/** A blob is moved from fills to its place: between file systems that would be a copy, and is refused. */
-async function oneFileSystem(directory: string): Promise<Finding[]> {
-  const { blobs, fills, root } = new Layout(directory);
-  const found = await Promise.all([root, blobs, fills].map(look));
-  const devices = new Set(found.flatMap((one) => (typeof one === 'object' ? [one.dev] : [])));
-  if (devices.size < 2) return [];
-  return [
-    say.failed(
-      'directory.devices',
-      `${blobs} and ${fills} are on different file systems: nothing can be stored`,
-      `mount one file system at ${directory}, and none below it`,
-    ),
-  ];
-}
-
 function inUse(directory: string, daemon: DirectoryCheck['daemon'], holder: number | undefined): Finding[] {
   if (daemon)
     return [
@@ -265,8 +179,4 @@ const REMEDIES: Readonly<Record<string, string>> = {
 function unusable(directory: string, code: string): Finding {
   const remedy = `${REMEDIES[code] ?? 'see the kernel log'}, ${ELSEWHERE}`;
   return say.failed('directory.write', `${directory} cannot be used (${code})`, remedy, { code });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }

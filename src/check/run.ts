@@ -35,12 +35,12 @@ export async function runChecks(request: CheckRequest): Promise<Finding[]> {
   const late = AbortSignal.timeout(totalMs);
   const signal = AbortSignal.any([request.signal, late]);
   const told: Finding[] = [];
-  const part = async (group: Finding['group'], work: () => Promise<Finding[]>): Promise<void> => {
+  const part: Part = async (group, work, subject = 'this') => {
     try {
       told.push(...(await work()));
     } catch (error) {
       request.signal.throwIfAborted();
-      told.push(unfinished(group, late.aborted ? new LateError(totalMs) : error));
+      told.push(unfinished(group, late.aborted ? new LateError(totalMs) : error, subject));
     }
   };
   const own = 'config' in request.config ? request.config.config : undefined;
@@ -58,7 +58,8 @@ export async function runChecks(request: CheckRequest): Promise<Finding[]> {
   return groups.flatMap((group) => told.filter((finding) => finding.group === group));
 }
 
-type Part = (group: Finding['group'], work: () => Promise<Finding[]>) => Promise<void>;
+/** @param subject what could not be checked where it could not */
+type Part = (group: Finding['group'], work: () => Promise<Finding[]>, subject?: string) => Promise<void>;
 
 async function checkHubcap(
   config: Config,
@@ -113,28 +114,24 @@ async function checkUpstreams(
   const found = new Map<Place, Finding[]>();
   await Promise.all(
     places.map(async (place) => {
-      const gather: Part = async (group, work) => {
-        await part(group, async () => {
-          found.set(place, await work());
-          return [];
-        });
-      };
-      await gather('upstreams', async () => {
+      const work = async (): Promise<Finding[]> => {
         const { findings, clock } = await checkPlace(place, signal);
         if (clock) clocks.push(clock);
-        return findings;
-      });
+        found.set(place, findings);
+        return [];
+      };
+      await part('upstreams', work, `${place.upstream.host} (${place.endpoint.url.host})`);
     }),
   );
   await part('upstreams', async () => places.flatMap((place) => found.get(place) ?? []));
   await part('clock', async () => checkClock(clocks, Date.now()));
 }
 
-function unfinished(group: Finding['group'], error: unknown): Finding {
+function unfinished(group: Finding['group'], error: unknown, subject: string): Finding {
   const why = error instanceof Error ? error.message : String(error);
   return voiceOf(group).failed(
     `${group.replace(' ', '-')}.unfinished`,
-    `this could not be checked to its end: ${why}`,
+    `${subject} could not be checked to its end: ${why}`,
     'try again',
   );
 }

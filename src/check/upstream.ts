@@ -11,14 +11,13 @@ import { type Answer, discardBody, Transport } from '../upstream/transport.ts';
 import { checkAccounts } from './accounts.ts';
 import { type Finding, voiceOf } from './check.ts';
 import { type ClockReading, readClock } from './clock.ts';
-import { type Connection, codeOf, tryConnection } from './connection.ts';
+import { codeOf, tryConnection } from './connection.ts';
 import { stepSignal } from './deadline.ts';
 import { explainConnection } from './explain-connection.ts';
 import { proxyFor } from './proxy.ts';
+import { caKey, connectionFindings, nameOfPlace } from './way-findings.ts';
 
 const say = voiceOf('upstreams');
-const DAY_MS = 86_400_000;
-const SOON_MS = 14 * DAY_MS;
 
 /** An image whose manifest is asked for. */
 export interface ProbeImage {
@@ -70,7 +69,7 @@ export async function checkPlace(place: Place, signal: AbortSignal): Promise<Ups
     findings.push(
       say.warning(
         'upstream.insecure',
-        `${name(place)}: whoever answers there is believed, and given passwords`,
+        `${nameOfPlace(place)}: whoever answers there is believed, and given passwords`,
         'remove tls.insecure, and name the authority in tls.ca',
         facts,
       ),
@@ -121,58 +120,6 @@ async function askPlace(
   findings.push(base);
   if (base.status !== 'failed') findings.push(...(await checkAccounts(place, challenge, signal)));
   return { findings, clock };
-}
-
-function connectionFindings(place: Place, connection: Connection, proxy: string | undefined): Finding[] {
-  const { url } = place.endpoint;
-  const { addresses, failed, certificate } = connection;
-  const facts = {
-    upstream: place.upstream.host,
-    url: url.href,
-    addresses,
-    ...(proxy !== undefined && { proxy }),
-  };
-  const by = proxy === undefined ? '' : ` by way of the proxy ${proxy}`;
-  if (failed) {
-    const host = proxy === undefined ? url.host : `the proxy ${proxy}`;
-    const { what, remedy } = explainConnection(failed.step, failed.code, host, caKey(place));
-    return [
-      say.failed(`upstream.${failed.step}`, `${place.upstream.host}: ${what}`, remedy, {
-        ...facts,
-        code: failed.code,
-      }),
-    ];
-  }
-  const list =
-    addresses.length > 3
-      ? `${addresses.slice(0, 3).join(', ')} and ${addresses.length - 3} more`
-      : addresses.join(', ');
-  const findings = [
-    say.ok('upstream.connection', `${name(place)} can be reached${by || ` at ${list}`}`, facts),
-  ];
-  if (certificate && proxy === undefined && Number.isFinite(certificate.validToMs))
-    findings.push(certificateFinding(place, certificate));
-  return findings;
-}
-
-function certificateFinding(
-  place: Place,
-  { validToMs, issuer }: NonNullable<Connection['certificate']>,
-): Finding {
-  const { host } = place.endpoint.url;
-  const leftMs = validToMs - Date.now();
-  const day = new Date(validToMs).toISOString().slice(0, 10);
-  const facts = { upstream: place.upstream.host, validTo: new Date(validToMs).toISOString(), issuer };
-  if (leftMs > SOON_MS)
-    return say.ok('upstream.certificate', `the certificate of ${host} is valid until ${day}`, facts);
-  const days = Math.max(0, Math.floor(leftMs / DAY_MS));
-  const message = `the certificate of ${host} ends on ${day}, in ${days} ${days === 1 ? 'day' : 'days'}`;
-  return say.warning(
-    'upstream.certificate',
-    message,
-    'tell who runs it, unless it is renewed by itself',
-    facts,
-  );
 }
 
 /** distribution-spec, "Determining Support": 200, or a challenge. */
@@ -256,14 +203,4 @@ function silent(place: Place, error: unknown): Finding {
     'a proxy or a firewall may stand between; or it has trouble of its own',
     { ...facts, code: codeOf(error) },
   );
-}
-
-function name({ upstream, endpoint, isAuthority }: Place): string {
-  const { host } = endpoint.url;
-  if (isAuthority && host === upstream.host) return host;
-  return isAuthority ? `${upstream.host} at ${host}` : `${host}, a mirror of ${upstream.host},`;
-}
-
-function caKey({ upstream, isAuthority }: Place): string {
-  return `upstreams."${upstream.host}".${isAuthority ? '' : 'mirrors.'}tls.ca`;
 }
