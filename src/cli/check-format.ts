@@ -49,9 +49,10 @@ export function formatFindings(findings: readonly Finding[], look: Look): string
 /** @returns what programs read: a fact's name never takes the place of a finding's */
 export function toDocument(findings: readonly Finding[]): { ok: boolean; checks: object[] } {
   const checks = findings.map(({ facts, remedy, ...finding }) => ({
-    ...facts,
     ...finding,
     ...(remedy !== undefined && { remedy }),
+    ...facts,
+    ...finding,
   }));
   return { ok: countByStatus(findings).failed === 0, checks };
 }
