@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { ConfigError } from '../config/load.ts';
+import { check } from './check.ts';
 import { exportBundle } from './export.ts';
 import { images } from './images.ts';
 import { importArchives } from './import.ts';
@@ -24,7 +25,7 @@ const FAILED = 1;
 const USAGE = 2;
 
 /** Commands whose end says whether they did what they were asked for. */
-const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove']);
+const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove', 'check']);
 
 /** The command line is not understood. */
 class UsageError extends Error {}
@@ -77,6 +78,7 @@ function makeParser(args: readonly string[], version: string, columns: number) {
     .command(reload())
     .command(misses(version))
     .command(setup())
+    .command(check(version))
     .demandCommand(1, 'Name a command.')
     .strict()
     .recommendCommands()
