@@ -4,7 +4,7 @@ import { loadavg } from 'node:os';
 import yargs from 'yargs';
 import { findProgram } from '../test/helpers/engines/needs.ts';
 import { describeMachine } from './machine.ts';
-import { checkTable, measurementTable } from './report.ts';
+import { behaviourTable, checkTable, measurementTable } from './report.ts';
 import type { Findings, Scenario } from './scenario.ts';
 import { blob } from './scenarios/blob.ts';
 import { breaks } from './scenarios/breaks.ts';
@@ -15,8 +15,11 @@ import { crawling } from './scenarios/crawling.ts';
 import { farRange } from './scenarios/far-range.ts';
 import { killed } from './scenarios/kills.ts';
 import { manifests } from './scenarios/manifests.ts';
+import { page } from './scenarios/page.ts';
+import { peers } from './scenarios/peers.ts';
 import { prewarm } from './scenarios/prewarm.ts';
 import { pullCounts } from './scenarios/pull-counts.ts';
+import { scrape } from './scenarios/scrape.ts';
 import { soak } from './scenarios/soak.ts';
 import { start } from './scenarios/start.ts';
 import { trouble } from './scenarios/trouble.ts';
@@ -37,6 +40,9 @@ const scenarios: readonly Scenario[] = [
   trouble,
   prewarm,
   bundles,
+  scrape,
+  page,
+  peers,
   soak,
 ];
 
@@ -47,7 +53,7 @@ interface Options {
 }
 
 /** What a run adds up to. */
-interface Report extends Findings {
+interface Report extends Required<Findings> {
   machine: string;
   startedAt: string;
   /** over the minute before the start, and over the last one: what else ran shows in the first */
@@ -73,6 +79,8 @@ async function main({ only, quick: isQuick, json }: Options): Promise<number> {
     skipped: [],
     measurements: [],
     checks: [],
+    behaviours: [],
+    notes: [],
   };
   for (const scenario of scenarios.filter(({ name }) => only?.includes(name) ?? true)) {
     const missing = scenario.needs.filter((program) => findProgram(program) === undefined);
@@ -80,9 +88,11 @@ async function main({ only, quick: isQuick, json }: Options): Promise<number> {
       report.skipped.push({ scenario: scenario.name, missing });
       continue;
     }
-    const { measurements, checks } = await runScenario(scenario, isQuick);
+    const { measurements, checks, behaviours = [], notes = [] } = await runScenario(scenario, isQuick);
     report.measurements.push(...measurements);
     report.checks.push(...checks);
+    report.behaviours.push(...behaviours);
+    report.notes.push(...notes);
   }
   report.loadAverages[1] = loadAverage();
   print(report);
@@ -107,11 +117,13 @@ async function runScenario(scenario: Scenario, isQuick: boolean): Promise<Findin
   }
 }
 
-function print({ machine, startedAt, loadAverages, isQuick, measurements, checks, skipped }: Report): void {
+function print({ machine, startedAt, loadAverages, isQuick, skipped, ...found }: Report): void {
   const lines = [
     `${machine}; ${startedAt.slice(0, 10)}; load average ${loadAverages.join(' before, ')} at the end${isQuick ? '; quick: figures not to be quoted' : ''}`,
-    measurementTable(measurements),
-    checkTable(checks),
+    measurementTable(found.measurements),
+    ...(found.behaviours.length > 0 ? [behaviourTable(found.behaviours)] : []),
+    ...(found.checks.length > 0 ? [checkTable(found.checks)] : []),
+    ...found.notes,
     ...skipped.map(({ scenario, missing }) => `${scenario} was left out: needs ${missing.join(', ')}`),
   ];
   process.stdout.write(`\n${lines.join('\n\n')}\n`);

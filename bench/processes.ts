@@ -13,6 +13,8 @@ export interface ServerOptions {
   /** gets all that it prints */
   logFile: string;
   home: string;
+  /** beside what every child gets */
+  env?: Readonly<Record<string, string>>;
 }
 
 /** How long a server has to end after SIGTERM before it is killed. */
@@ -23,7 +25,7 @@ const POLL_MS = 10;
 export async function startServer(teardown: Teardown, options: ServerOptions): Promise<Server> {
   const log = await open(options.logFile, 'a');
   const [command, args] = tether(options.command, options.args);
-  const env = { ...cleanEnvironment, HOME: options.home };
+  const env = { ...cleanEnvironment, HOME: options.home, ...options.env };
   const spawnedAt = performance.now();
   const child = spawn(command, args, { env, stdio: ['ignore', log.fd, log.fd] });
   await log.close();

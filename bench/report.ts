@@ -1,5 +1,5 @@
 /** Owns the tables that a run ends with, in Markdown so that they can be quoted. */
-import { type Check, contestants, type Measurement } from './scenario.ts';
+import { type Behaviour, type Check, contestants, type Measurement } from './scenario.ts';
 import { format, median, spread } from './statistics.ts';
 
 /** One row per measure, one column per contestant; medians, with the spread where the rounds lie far apart. */
@@ -11,6 +11,17 @@ export function measurementTable(measurements: readonly Measurement[]): string {
     ...columns.map((name) => cell(cells.find(({ contestant }) => contestant === name))),
   ]);
   return table(['measure', ...columns], lines);
+}
+
+/** One row per behaviour, one column per contestant. */
+export function behaviourTable(behaviours: readonly Behaviour[]): string {
+  const columns = contestants.filter((name) => behaviours.some(({ contestant }) => contestant === name));
+  const rows = Map.groupBy(behaviours, ({ name }) => name);
+  const lines = [...rows].map(([row, cells]) => [
+    row,
+    ...columns.map((name) => cells.find(({ contestant }) => contestant === name)?.found ?? '–'),
+  ]);
+  return table(['behaviour', ...columns], lines);
 }
 
 /** One row per target. */

@@ -5,6 +5,10 @@ import type { Teardown } from './teardown.ts';
 export const contestants = [
   'hubcap',
   'docker-registry',
+  'distribution 3',
+  'zot',
+  'nginx cache',
+  'nginx cache, slices',
   'nginx',
   'nginx sendfile',
   'direct',
@@ -20,6 +24,13 @@ export interface Measurement {
   unit: string;
   contestant: Contestant;
   rounds: number[];
+}
+
+/** What a contestant was seen to do, in words. */
+export interface Behaviour {
+  name: string;
+  contestant: Contestant;
+  found: string;
 }
 
 /** A target of the project, and whether it was reached. */
@@ -40,6 +51,9 @@ export interface Context {
 export interface Findings {
   measurements: Measurement[];
   checks: Check[];
+  behaviours?: Behaviour[];
+  /** what a reader of the tables must know: versions, who was left out */
+  notes?: string[];
 }
 
 export interface Scenario {

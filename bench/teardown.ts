@@ -44,3 +44,14 @@ export class Teardown {
     return test as unknown as Test;
   }
 }
+
+/** What one part starts has ended before the next begins; at the latest when `outer` ends. */
+export async function inTurn(outer: Teardown, part: (fresh: Teardown) => Promise<void>): Promise<void> {
+  const fresh = new Teardown();
+  outer.add(() => fresh.run());
+  try {
+    await part(fresh);
+  } finally {
+    await fresh.run();
+  }
+}

@@ -10,8 +10,9 @@ import { Verifier } from './admin/verifier.ts';
 import { makeAirgap } from './airgap/airgap.ts';
 import { runBackground } from './background.ts';
 import type { Config } from './config/schema.ts';
+import { watchGauges, watchPullCounts, watchRests } from './gauges.ts';
 import { createRegistryServer, type RegistryServer } from './http/registry-server.ts';
-import { addressUrl, drain, isLocal, listenOn, listenOnSocket } from './listeners.ts';
+import { addressUrl, drain, type InheritedSockets, isLocal, listenOn, listenOnSocket } from './listeners.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { Blobs } from './mirror/blobs.ts';
@@ -23,6 +24,7 @@ import {
   observeOffline,
   observeRequests,
   observeStore,
+  pullCountsOf,
   restsOf,
 } from './observers.ts';
 import { Reloader } from './reload.ts';
@@ -52,6 +54,8 @@ export interface DaemonOptions {
   now?: (() => number) | undefined;
   /** reads the sources of the configuration again */
   load?: (() => Config) | undefined;
+  /** listeners that are there already */
+  inherited?: InheritedSockets | undefined;
 }
 
 /** After upstreams are closed, what still runs ends at once; this bounds a fault of our own. */
@@ -65,7 +69,7 @@ export async function startDaemon(
   config: Config,
   log: Logger,
   version: string,
-  { now = Date.now, load = () => config }: DaemonOptions = {},
+  { now = Date.now, load = () => config, inherited = {} }: DaemonOptions = {},
 ): Promise<Daemon> {
   const metrics = new Metrics(version);
   const health: DiskHealth = { isWritable: true, reason: undefined };
@@ -75,8 +79,8 @@ export async function startDaemon(
   const parts = assemble({ config, load, log, version, metrics, health, opened, offline, now });
   const { registry, admin, control, stop, reloader } = parts;
   try {
-    await listenOn(registry.server, config.listen, 'listen');
-    await listenOn(admin, config.admin, 'admin');
+    await listenOn(registry.server, config.listen, 'listen', inherited.listen);
+    await listenOn(admin, config.admin, 'admin', inherited.admin);
     await listenOnSocket(control, config.storage.directory, config.control);
   } catch (error) {
     await closeAll(parts, AbortSignal.abort());
@@ -127,7 +131,8 @@ function assemble(foundation: Foundation): Parts {
   const { config, log, version, metrics, health, opened, offline, now } = foundation;
   const upstreams = new Upstreams(config, { metrics, log, offline, now });
   const { table } = upstreams;
-  metrics.watchRests(() => restsOf(table.all(), now()));
+  watchRests(metrics.registry, () => restsOf(table.all(), now()));
+  watchPullCounts(metrics.registry, () => pullCountsOf(table.all()));
   const stop = new AbortController();
   const mirror = assembleMirror({
     opened,
@@ -240,7 +245,7 @@ function watchStore(
   health: DiskHealth,
   offline: OfflineSwitch,
 ): void {
-  metrics.watch({
+  watchGauges(metrics.registry, {
     storeBytes: () => store.ledger.usedBytes,
     storeMaxBytes: () => store.ledger.maxBytes,
     storeReservedBytes: () => store.ledger.reservedBytes,
@@ -250,7 +255,7 @@ function watchStore(
     storeWritable: () => health.isWritable && !store.ledger.isDiskFull,
     offline: offline.isOffline,
     missesListed: () => misses.lines,
-    fillsInFlight: () => fills.size,
+    fillsInFlight: () => fills.size + fills.passages.size,
     fillReaders: () => fills.readers,
     fillIdleS: () => fills.idleMs / 1000,
   });

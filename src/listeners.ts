@@ -1,4 +1,4 @@
-/** Owns binding and closing listeners: TCP and the control socket, with errors that say what to do. */
+/** Owns binding and closing listeners: TCP, by address or passed by systemd, and the control socket, with errors that say what to do. */
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
@@ -16,8 +16,52 @@ export class StartError extends Error {
   }
 }
 
-/** @param option the flag that changes the address, for the message. @throws StartError */
-export async function listenOn(server: Server, address: Address, option: 'listen' | 'admin'): Promise<void> {
+/** Listening sockets that whoever started us has made, as file descriptors. */
+export interface InheritedSockets {
+  listen?: number;
+  admin?: number;
+}
+
+/** The first descriptor that is passed (sd_listen_fds(3)). */
+const FIRST_INHERITED = 3;
+
+/**
+ * Finds the sockets that systemd passes. The one named `admin` is the admin listener's, any other the mirror's.
+ * @param pid of this process: what is meant for another is none of ours
+ * @throws StartError where they are not one for each
+ */
+export function inheritedSockets(
+  { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' }: NodeJS.ProcessEnv,
+  pid: number,
+): InheritedSockets {
+  if (LISTEN_PID !== String(pid)) return {};
+  const names = LISTEN_FDNAMES.split(':');
+  const sockets: InheritedSockets = {};
+  for (let index = 0; index < Number(LISTEN_FDS); index++) {
+    const listener = names[index] === 'admin' ? 'admin' : 'listen';
+    if (sockets[listener] !== undefined) {
+      throw new StartError(
+        `systemd passes more than one socket for ${listener} (${LISTEN_FDNAMES}): give it one, and name that of metrics and status with FileDescriptorName=admin`,
+      );
+    }
+    sockets[listener] = FIRST_INHERITED + index;
+  }
+  return sockets;
+}
+
+/**
+ * @param option the flag that changes the address, for the message
+ * @param inherited a socket to take in place of the address. It stays open in whoever passed it: clients wait there
+ *   while hubcap restarts
+ * @throws StartError
+ */
+export async function listenOn(
+  server: Server,
+  address: Address,
+  option: 'listen' | 'admin',
+  inherited?: number,
+): Promise<void> {
+  if (inherited !== undefined) return await takeOver(server, inherited, option);
   try {
     // An empty host is all interfaces: Node then takes IPv6 with IPv4, or IPv4 alone where there is no IPv6.
     await bind(
@@ -85,6 +129,18 @@ export function addressUrl(server: Server): string | undefined {
   return `http://${isIPv6(host) ? `[${host}]` : host}:${address.port}`;
 }
 
+async function takeOver(server: Server, fd: number, option: string): Promise<void> {
+  const refuse = (why: string, cause?: unknown): never => {
+    throw new StartError(`the socket that is passed for ${option} cannot be used: ${why}`, cause);
+  };
+  try {
+    await bind(server, { fd });
+  } catch (error) {
+    refuse(error instanceof Error ? error.message : String(error), error);
+  }
+  if (addressUrl(server) === undefined) refuse('it is not of TCP');
+}
+
 /** What the user named may be anything: only a socket that nobody serves is replaced. */
 async function refuseForeign(path: string): Promise<void> {
   const there = await lstat(path).catch(() => undefined); // bind says what is wrong with the path
@@ -95,7 +151,9 @@ async function refuseForeign(path: string): Promise<void> {
   throw new Error(`${path} belongs to the hubcap with process id ${pid} and the data directory ${directory}`);
 }
 
-function bind(server: Server, where: { host?: string; port: number } | { path: string }): Promise<void> {
+type Where = { host?: string; port: number } | { path: string } | { fd: number };
+
+function bind(server: Server, where: Where): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where, () => {

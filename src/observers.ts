@@ -1,16 +1,20 @@
 /** Owns what becomes of what the rooms tell: metrics and log lines. */
+import { STATUS_CODES } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import type { PullCount, UpstreamRest } from './gauges.ts';
 import type { Exchange } from './http/exchange.ts';
 import type { Logger } from './log.ts';
-import type { Metrics, UpstreamRest } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
 import type { MirroredUpstream } from './mirror/mirrored-upstream.ts';
-import { isToBeNoted, type Refusal } from './mirror/miss-reason.ts';
+import { isToBeNoted, MISS_REASONS, type Refusal } from './mirror/miss-reason.ts';
 import type { Repository } from './oci/reference.ts';
 import type { RequestKind } from './outcome.ts';
-import { isEviction, type StoreObserver } from './store/disk-store.ts';
+import { isEviction, REMOVAL_REASONS, type StoreObserver } from './store/disk-store.ts';
+import { FILL_RESULTS } from './store/fills.ts';
+import { FINDING_KINDS } from './store/findings.ts';
 import type { Misses } from './store/misses.ts';
-import type { UpstreamObserver } from './upstream/asker.ts';
-import type { FailureReason } from './upstream/errors.ts';
+import { TOKEN_RESULTS, type UpstreamObserver } from './upstream/asker.ts';
+import { FAILURE_REASONS, type FailureReason } from './upstream/errors.ts';
 
 /** The disk may refuse a thousand times a second; the log hears of it this often. */
 const STORAGE_LOG_INTERVAL_MS = 5_000;
@@ -29,6 +33,9 @@ export interface DiskHealth {
 export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth): StoreObserver {
   let quietUntil = 0;
   const findings = { until: 0, said: 0, unsaid: 0 };
+  for (const reason of REMOVAL_REASONS) metrics.evictions.inc({ reason }, 0);
+  for (const result of FILL_RESULTS) metrics.fills.inc({ result }, 0);
+  for (const kind of FINDING_KINDS) metrics.storeFindings.inc({ kind }, 0);
   return {
     removed: (reason, bytes, idleMs) => {
       metrics.evictions.inc({ reason });
@@ -76,19 +83,28 @@ export function observeStore(metrics: Metrics, log: Logger, health: DiskHealth):
   };
 }
 
+/** Of an upstream that is configured, all is counted from 0: what happens first is an increase too. */
+export function introduceUpstream(metrics: Metrics, upstream: string): void {
+  metrics.introduce(upstream);
+  for (const reason of FAILURE_REASONS)
+    if (reason !== 'offline') metrics.upstreamFailures.inc({ upstream, reason }, 0);
+  for (const result of TOKEN_RESULTS) metrics.tokens.inc({ upstream, result }, 0);
+  for (const reason of MISS_REASONS) metrics.misses.inc({ upstream, reason }, 0);
+}
+
 export function observeUpstream(metrics: Metrics, log: Logger, upstream: string): UpstreamObserver {
   const failures = new Map<FailureReason, { quietUntil: number; unsaid: number }>();
+  const isCounted = (): boolean => metrics.isKnown(upstream);
   return {
     answered: (kind, status, durationMs) => {
-      metrics.upstreamRequests.inc({ upstream, kind, status: String(status) });
+      if (!isCounted()) return;
+      metrics.upstreamRequests.inc({ upstream, kind, status: statusLabel(status) });
       metrics.upstreamDuration.observe({ upstream, kind }, durationMs / 1000);
       if (status !== 'none' && status < 500) metrics.upstreamUp.set({ upstream }, 1);
     },
     received: metrics.receivedFrom(upstream),
-    token: (result) => metrics.tokens.inc({ upstream, result }),
-    rateLimit: ({ limit, remaining }, account) => {
-      if (limit !== undefined) metrics.rateLimitLimit.set({ upstream, account }, limit);
-      if (remaining !== undefined) metrics.rateLimitRemaining.set({ upstream, account }, remaining);
+    token: (result) => {
+      if (isCounted()) metrics.tokens.inc({ upstream, result });
     },
     resumed: () => metrics.fillResumes.inc(),
     rejected: (account, error) =>
@@ -99,8 +115,10 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
     failed: (error) => {
       const { reason, isFromMemory } = error;
       if (isFromMemory || reason === 'offline') return;
-      metrics.upstreamFailures.inc({ upstream, reason });
-      if (OUTAGES.has(reason)) metrics.upstreamUp.set({ upstream }, 0);
+      if (isCounted()) {
+        metrics.upstreamFailures.inc({ upstream, reason });
+        if (OUTAGES.has(reason)) metrics.upstreamUp.set({ upstream }, 0);
+      }
       // The line of a request that is served stale does not say why: this one does.
       const { quietUntil, unsaid } = failures.get(reason) ?? { quietUntil: 0, unsaid: 0 };
       const nowMs = performance.now();
@@ -113,7 +131,11 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
         log.warn({ upstream, reason, error, ...(unsaid > 0 && { unsaid }) }, 'upstream could not say');
     },
     endpoint: (endpoint, state, failure) => {
-      metrics.endpointUp.set({ upstream, endpoint }, state === 'down' ? 0 : 1);
+      if (isCounted()) {
+        metrics.endpointUp.set({ upstream, endpoint }, state === 'down' ? 0 : 1);
+        // It was tried again because nobody asked: no question says so.
+        if (state === 'up') metrics.upstreamUp.set({ upstream }, 1);
+      }
       if (state === 'up') log.info({ upstream, endpoint }, 'upstream answers again');
       else
         log.warn(
@@ -124,6 +146,11 @@ export function observeUpstream(metrics: Metrics, log: Logger, upstream: string)
         );
     },
   };
+}
+
+/** A registry can send any three digits; as a label there is room for those that mean something. */
+function statusLabel(status: number | 'none'): string {
+  return status === 'none' || STATUS_CODES[status] !== undefined ? String(status) : 'other';
 }
 
 /** No endpoint gave an answer that a registry gives. */
@@ -150,6 +177,17 @@ export function* restsOf(upstreams: readonly MirroredUpstream[], nowMs: number):
     ];
     for (const { untilMs, ...labels } of rests)
       if (untilMs !== undefined) yield { upstream, ...labels, seconds: Math.max(0, untilMs - nowMs) / 1000 };
+  }
+}
+
+/** What the upstreams last said of pulls, as long as it holds, for the metrics. Whoever met its limit has none left. */
+export function* pullCountsOf(upstreams: readonly MirroredUpstream[]): Generator<PullCount> {
+  for (const { host: upstream, client } of upstreams) {
+    for (const { account, limit, remaining, windowS, isCurrent, restingUntilMs } of client.accounts) {
+      const isResting = restingUntilMs !== undefined;
+      if (isCurrent) yield { upstream, account, limit, remaining: isResting ? 0 : remaining, windowS };
+      else if (isResting) yield { upstream, account, limit: undefined, remaining: 0, windowS: undefined };
+    }
   }
 }
 
@@ -192,7 +230,7 @@ export function observeRequests(metrics: Metrics, general: Logger, note: (missed
     if (source) metrics.served(upstream, source, bytes);
     const refusal = isAborted ? undefined : record.refusal; // a client that leaves was not refused anything
     if (refusal) {
-      metrics.misses.inc({ upstream, reason: refusal.reason });
+      if (metrics.isKnown(upstream)) metrics.misses.inc({ upstream, reason: refusal.reason });
       if (isToBeNoted(refusal)) note({ ...record, refusal });
     }
     const { statusCode } = response;

@@ -1,15 +1,17 @@
 /** Owns the words for how a request was answered, and their form in `Cache-Status` (RFC 9211). */
 
-export type Outcome =
-  | 'hit'
-  | 'coalesced'
-  | 'miss'
-  | 'revalidated'
-  | 'stale'
-  | 'bypass'
-  | 'absent'
-  | 'denied'
-  | 'error';
+export const OUTCOMES = [
+  'hit',
+  'coalesced',
+  'miss',
+  'revalidated',
+  'stale',
+  'bypass',
+  'absent',
+  'denied',
+  'error',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** Why something is served that upstream has not confirmed: it could not say, or no longer has it. */
 export type Doubt = 'unconfirmed' | 'kept';

@@ -2,7 +2,8 @@
 import type { Outcome } from './outcome.ts';
 
 /** Where content that a client was given came from. */
-export type Source = 'store' | 'fill' | 'bypass';
+export const SOURCES = ['store', 'fill', 'bypass'] as const;
+export type Source = (typeof SOURCES)[number];
 
 /** Since the start of the daemon. */
 export interface Totals {

@@ -5,6 +5,7 @@ import { pinnedName } from './airgap/pinning.ts';
 import { restoreNames } from './airgap/restore-names.ts';
 import { type ScheduleObserver, Schedules } from './airgap/schedules.ts';
 import type { Config } from './config/schema.ts';
+import { watchSchedules } from './gauges.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataDirectory } from './store/data-directory.ts';
@@ -32,7 +33,7 @@ export function makeUnattended({ config, parts, offline, metrics, log }: Unatten
     { parts, whenOffline, observer: observeSchedules(metrics, log) },
     config.prewarm,
   );
-  metrics.watchSchedules(() => schedules.successes());
+  watchSchedules(metrics.registry, () => schedules.times());
   const follower = new PinFollower({ parts, whenOffline, observer: observeFollowing(log) });
   return { schedules, follower, restoreNames: async (lost) => await restoreAll(lost, parts, log) };
 }

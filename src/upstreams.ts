@@ -3,7 +3,7 @@ import type { Config, UpstreamConfig } from './config/schema.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type UpstreamEntry, UpstreamTable } from './mirror/mirrored-upstream.ts';
-import { observeUpstream } from './observers.ts';
+import { introduceUpstream, observeUpstream } from './observers.ts';
 import type { OfflineSwitch } from './upstream/offline-switch.ts';
 import { Upstream } from './upstream/upstream.ts';
 
@@ -38,6 +38,7 @@ export class Upstreams {
     this.#context = context;
     this.#config = config;
     this.#made = this.#make(config, new Map());
+    for (const host of this.#made.keys()) introduceUpstream(context.metrics, host);
     this.table = new UpstreamTable(entriesOf(config, this.#made), config.defaultUpstream);
     this.#showEndpoints();
   }
@@ -57,6 +58,7 @@ export class Upstreams {
       this.table.replace(entries, config.defaultUpstream);
       this.#config = config;
       this.#made = made;
+      this.#count(clients);
       this.#showEndpoints();
       for (const [host, { client }] of clients) {
         const successor = made.get(host)?.client;
@@ -108,6 +110,14 @@ export class Upstreams {
   #retire(client: Upstream, successor: Upstream | undefined): void {
     this.#retiring.add(client);
     client.retire(successor).then(() => this.#retiring.delete(client));
+  }
+
+  /** What a new client is asked is counted on; of an upstream that is gone nothing is left. */
+  #count(before: ReadonlyMap<string, Made>): void {
+    const { metrics } = this.#context;
+    for (const [host, { client }] of this.#made)
+      if (before.get(host)?.client !== client) introduceUpstream(metrics, host);
+    for (const host of before.keys()) if (!this.#made.has(host)) metrics.forget(host);
   }
 
   #showEndpoints(): void {

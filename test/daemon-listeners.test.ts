@@ -1,12 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs';
 import { createServer, get, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { addressUrl, drain, listenOn, listenOnSocket, StartError } from '../src/listeners.ts';
+import {
+  addressUrl,
+  drain,
+  inheritedSockets,
+  listenOn,
+  listenOnSocket,
+  StartError,
+} from '../src/listeners.ts';
 
 const local = { host: '127.0.0.1', port: 0 };
 
@@ -35,6 +42,27 @@ t.test('a port that is taken: who usually has it, and what to do', async (t) => 
 t.test('an address that this machine does not have', async (t) => {
   await t.rejects(listenOn(makeServer(t), { host: '192.0.2.1', port: 0 }, 'listen'), {
     message: /no such address/,
+  });
+});
+
+t.test('the sockets that systemd passes: one for each listener, told apart by their names', async (t) => {
+  const passed = (LISTEN_FDS: string, LISTEN_FDNAMES?: string) =>
+    inheritedSockets({ LISTEN_PID: '7', LISTEN_FDS, ...(LISTEN_FDNAMES && { LISTEN_FDNAMES }) }, 7);
+  t.same(inheritedSockets({}, 7), {});
+  t.same(inheritedSockets({ LISTEN_PID: '8', LISTEN_FDS: '1' }, 7), {}, 'meant for another process');
+  t.same(passed('1'), { listen: 3 });
+  t.same(passed('1', 'hubcap.socket'), { listen: 3 }, 'the name that systemd gives');
+  t.same(passed('2', 'admin:listen'), { admin: 3, listen: 4 });
+  t.throws(() => passed('2', 'hubcap.socket:hubcap.socket'), { message: /more than one socket for listen/ });
+  t.throws(() => passed('2'), StartError);
+});
+
+t.test('what is passed and no socket that listens is refused', async (t) => {
+  const file = openSync(join(t.testdir({ file: '' }), 'file'), 'r');
+  t.teardown(() => closeSync(file));
+  await t.rejects(listenOn(makeServer(t), local, 'listen', file), {
+    name: 'StartError',
+    message: /the socket that is passed for listen cannot be used/,
   });
 });
 

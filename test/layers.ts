@@ -46,6 +46,7 @@ const COMMON = new Set([
   'totals.ts',
   'units.ts',
   'log.ts',
+  'gauges.ts',
   'metrics.ts',
 ]);
 const READS_ENVIRONMENT = 'cli/options.ts';

@@ -1,4 +1,4 @@
-/** Owns Debian's `docker-registry`, as an upstream that anyone may read and as a proxy of one. */
+/** Owns distribution, Debian's `docker-registry` or another build, as an upstream that anyone may read and as a proxy of one. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Server, startServer } from '../processes.ts';
@@ -13,11 +13,13 @@ export interface DockerRegistry {
  * Starts a registry on a free port.
  * @param remoteUrl makes it a proxy of that registry
  * @param storage of one that ran before; an empty one unless given
+ * @param command Debian's unless given
  */
 export async function startDockerRegistry(
   teardown: Teardown,
   remoteUrl?: string,
   storage?: string,
+  command = 'docker-registry',
 ): Promise<DockerRegistry> {
   const home = await teardown.directory('registry');
   const rootdirectory = storage ?? join(home, 'storage');
@@ -25,10 +27,11 @@ export async function startDockerRegistry(
   const config = join(home, 'config.yml');
   await writeFile(config, JSON.stringify(describe(rootdirectory, remoteUrl))); // JSON is YAML
   const server = await startServer(teardown, {
-    command: 'docker-registry',
+    command,
     args: ['serve', config],
     logFile: join(home, 'registry.log'),
     home,
+    env: { OTEL_TRACES_EXPORTER: 'none' }, // version 3 looks for a collector otherwise
   });
   const [, address = ''] = await server.said(/listening on (127\.0\.0\.1:\d+)/);
   return { server, url: `http://${address}` };

@@ -1,14 +1,27 @@
 /** The thread of a `FaultyUpstream`: the tests' registry, with the personas that it is told to play. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { blobOf, imageOf } from '../../test/helpers/content.ts';
+import { blobOf, type Image, imageOf, indexOf } from '../../test/helpers/content.ts';
 import type { Persona } from '../../test/helpers/persona-server.ts';
-import { blobDownloads, corrupting, only, times } from '../../test/helpers/personas.ts';
+import {
+  blobDownloads,
+  corrupting,
+  failing,
+  manifests,
+  only,
+  outOfPulls,
+  pulls,
+  times,
+} from '../../test/helpers/personas.ts';
 import { makeRandom } from '../../test/helpers/random.ts';
 import { startRegistry } from '../../test/helpers/registry.ts';
 import { Teardown } from '../teardown.ts';
 import {
   type Begin,
+  type Counts,
   type Faults,
+  type ImageSpec,
+  type Order,
+  type Pushed,
   REPOSITORY,
   SLOW_BYTES_PER_SECOND,
   type Stock,
@@ -17,35 +30,68 @@ import {
 
 const stock = workerData as Stock;
 const contents = stock.blobs.map(({ bytes, seed }) => blobOf(bytes, seed));
-const images = stock.images.map(({ tag, layerBytes }) => imageOf(`bench/${tag}`, layerBytes));
 const registry = await startRegistry(new Teardown().asTest()); // ends with the thread
 for (const content of contents) registry.push(REPOSITORY, content);
-images.forEach((image, i) => {
-  registry.push(REPOSITORY, image, stock.images[i]?.tag);
-});
+const pushed = stock.images.map(pushImage);
 
 /** What a proxy asks first. */
 const versioned: Persona = ({ path }, answer) => (path === '/v2/' ? { status: 200 } : answer());
 registry.act(versioned);
 
 let breaks = 0;
-parentPort?.on('message', ({ breakAt = [], flips = 0, trouble }: Faults) => {
-  registry.act(
-    versioned,
-    ...(trouble ? [troubled(trouble)] : []),
-    only(blobDownloads, breakingOnceAt(breakAt)),
-    only(blobDownloads, times(flips, corrupting())),
-  );
-  parentPort?.postMessage(breaks);
-  breaks = 0;
+let counted = 0;
+parentPort?.on('message', (order: Order) => {
+  parentPort?.postMessage(order.kind === 'count' ? count() : misbehave(order.faults));
 });
 
 const begin: Begin = {
   url: registry.url,
   blobs: contents.map(({ digest, body }) => ({ digest, size: body.length })),
-  images: images.map(({ manifest }) => manifest.digest),
+  images: pushed.map(({ digest }) => digest),
+  pushed,
 };
 parentPort?.postMessage(begin);
+
+function pushImage({ tag, layerBytes, architectures }: ImageSpec): Pushed {
+  const name = `bench/${tag}`;
+  const byArchitecture = architectures?.map((one): [string, Image] => [
+    one,
+    imageOf(`${name}/${one}`, layerBytes),
+  ]);
+  const image = byArchitecture?.[0]?.[1] ?? imageOf(name, layerBytes);
+  const top = byArchitecture ? indexOf(Object.fromEntries(byArchitecture)) : image;
+  registry.push(REPOSITORY, top, tag);
+  const layers = image.layers.map(({ digest, body }) => ({ digest, size: body.length }));
+  return { tag, digest: top.manifest.digest, manifest: image.manifest.digest, layers };
+}
+
+function count(): Counts {
+  const asked = registry.asked.slice(counted);
+  counted = registry.asked.length;
+  return {
+    requests: asked.length,
+    manifestGets: asked.filter(pulls).length,
+    blobGets: asked.filter(blobDownloads).length,
+  };
+}
+
+/** @returns how often a connection broke until now */
+function misbehave({ breakAt = [], flips = 0, trouble, refuse }: Faults): number {
+  registry.act(
+    versioned,
+    ...(trouble ? [troubled(trouble)] : []),
+    ...(refuse === undefined ? [] : [refusing(refuse)]),
+    only(blobDownloads, breakingOnceAt(breakAt)),
+    only(blobDownloads, times(flips, corrupting())),
+  );
+  const before = breaks;
+  breaks = 0;
+  return before;
+}
+
+function refusing(status: number): Persona {
+  return status === 429 ? only(manifests, outOfPulls({ 'retry-after': '60' })) : failing(status);
+}
 
 /** @param points offsets into the content, in their order */
 function breakingOnceAt(points: readonly number[]): Persona {

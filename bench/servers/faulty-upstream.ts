@@ -12,6 +12,25 @@ export interface BlobSpec {
 export interface ImageSpec {
   tag: string;
   layerBytes: number[];
+  /** an index of an image for each */
+  architectures?: string[];
+}
+
+/** An image as a client sees it. */
+export interface Pushed {
+  tag: string;
+  /** of what the tag names */
+  digest: string;
+  /** of the (first) image */
+  manifest: string;
+  layers: { digest: string; size: number }[];
+}
+
+/** What upstream was asked and gave. */
+export interface Counts {
+  requests: number;
+  manifestGets: number;
+  blobGets: number;
 }
 
 /** Of a thousand answers, how many are something else. */
@@ -37,7 +56,12 @@ export interface Faults {
   flips?: number;
   /** for manifests too */
   trouble?: Trouble;
+  /** 429 is the pull limit, and for manifests alone; any other status is for everything */
+  refuse?: number;
 }
+
+/** What the thread is told to do. */
+export type Order = { kind: 'misbehave'; faults: Faults } | { kind: 'count' };
 
 export interface FaultyUpstream {
   url: string;
@@ -46,14 +70,19 @@ export interface FaultyUpstream {
   blobs: { digest: string; size: number }[];
   /** digests of manifests, in the order of the specs */
   images: string[];
+  /** the same, as they are pulled */
+  pushed: Pushed[];
   /** @returns how often a connection broke since it was told so before */
   misbehave(faults: Faults): Promise<number>;
+  /** @returns what was asked since this was asked before */
+  count(): Promise<Counts>;
 }
 
 export interface Begin {
   url: string;
   blobs: FaultyUpstream['blobs'];
   images: string[];
+  pushed: Pushed[];
 }
 
 export interface Stock {
@@ -73,13 +102,15 @@ export async function startFaultyUpstream(
   const worker = new Worker(new URL('./faulty-upstream-worker.ts', import.meta.url), { workerData });
   teardown.add(() => worker.terminate());
   const [begin] = (await once(worker, 'message')) as [Begin];
+  const ask = async <T>(order: Order): Promise<T> => {
+    worker.postMessage(order);
+    const [answer] = (await once(worker, 'message')) as [T];
+    return answer;
+  };
   return {
     ...begin,
     repository: REPOSITORY,
-    misbehave: async (faults) => {
-      worker.postMessage(faults);
-      const [breaks] = (await once(worker, 'message')) as [number];
-      return breaks;
-    },
+    misbehave: (faults) => ask<number>({ kind: 'misbehave', faults }),
+    count: () => ask<Counts>({ kind: 'count' }),
   };
 }

@@ -27,6 +27,7 @@ import {
   readJson,
   text,
 } from './answers.ts';
+import { chooseFormat, expose } from './exposition.ts';
 import type { History } from './history.ts';
 import type { ImageBrowser, ImageQuery } from './image-browser.ts';
 import { listMisses, type MissesPage } from './misses.ts';
@@ -95,11 +96,10 @@ export function createControlServer(services: AdminServices): Server {
 const ADMIN_ROUTES: AdminRoutes<AdminServices> = {
   '/metrics': {
     method: 'GET',
-    answer: async ({ metrics }) => ({
-      status: 200,
-      type: metrics.contentType,
-      body: await metrics.metrics(),
-    }),
+    answer: async ({ metrics }, _query, _body, { headers }) => {
+      const page = await expose(metrics, chooseFormat(headers.accept));
+      return { status: 200, ...page, headers: { vary: 'accept, accept-encoding' } };
+    },
   },
   '/healthz': { method: 'GET', answer: () => text(200, 'ok\n') },
   '/readyz': {

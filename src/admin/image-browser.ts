@@ -29,18 +29,20 @@ interface Entry {
 }
 
 interface Snapshot {
-  takenAtMs: number;
+  /** until when it is told, ms since the epoch */
+  untilMs: number;
   entries: Entry[];
   isTruncated: boolean;
 }
 
 const MAX_ENTRIES = 20_000;
-/** So old what is told may be. */
-const MAX_AGE_MS = 5_000;
+/** So long what was read is told, and so many times as long as reading it took. */
+const MIN_KEPT_MS = 5_000;
+const KEPT_TIMES = 20;
 /** When nobody looks any more, the memory is given back. */
-const KEPT_MS = 60_000;
+const FORGOTTEN_MS = 60_000;
 /** Between two turns of everybody else. */
-const SLICE = 200;
+const SLICE = 50;
 
 export interface ImageBrowserOptions extends ImageParts {
   now: () => number;
@@ -48,7 +50,7 @@ export interface ImageBrowserOptions extends ImageParts {
 }
 
 /**
- * The names of all images are read at most every five seconds, some at a time; what there is of an image is looked up
+ * The names of all images are read every few seconds at most, some at a time; what there is of an image is looked up
  * for those that are told.
  */
 export class ImageBrowser {
@@ -80,7 +82,7 @@ export class ImageBrowser {
 
   async #current(): Promise<Snapshot> {
     this.#keepForNow();
-    if (this.#snapshot && this.#options.now() - this.#snapshot.takenAtMs < MAX_AGE_MS) return this.#snapshot;
+    if (this.#snapshot && this.#options.now() < this.#snapshot.untilMs) return this.#snapshot;
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
     });
@@ -92,18 +94,21 @@ export class ImageBrowser {
     clearTimeout(this.#forgetting);
     this.#forgetting = setTimeout(() => {
       this.#snapshot = undefined;
-    }, KEPT_MS).unref();
+    }, FORGOTTEN_MS).unref();
   }
 
   async #read(): Promise<Snapshot> {
     const { catalog, store, now, maxEntries } = this.#options;
-    const takenAtMs = now();
+    const beganAtMs = now();
     const entries: Entry[] = [];
+    let isTruncated = false;
     for (const row of catalog.images()) {
-      if (entries.length === maxEntries) return { takenAtMs, entries, isTruncated: true };
+      isTruncated = entries.length === maxEntries;
+      if (isTruncated) break;
       entries.push({ reference: referenceOf(row), row, usedAtMs: store.lastUsedAtMs(row.digest) ?? 0 });
       if (entries.length % SLICE === 0) await turn();
     }
-    return { takenAtMs, entries, isTruncated: false };
+    const kept = Math.max(MIN_KEPT_MS, KEPT_TIMES * (now() - beganAtMs));
+    return { untilMs: now() + kept, entries, isTruncated };
   }
 }

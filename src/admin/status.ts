@@ -281,11 +281,13 @@ export function describeStatus(sources: StatusSources): Status {
         isInsecure,
       })),
       restingUntil: timeText(client.restingUntilMs),
-      accounts: client.accounts.map(({ restingUntilMs, rejectedUntilMs, spare: _, ...account }) => ({
-        ...account,
-        restingUntil: timeText(restingUntilMs),
-        rejectedUntil: timeText(rejectedUntilMs),
-      })),
+      accounts: client.accounts.map(
+        ({ restingUntilMs, rejectedUntilMs, spare: _, isCurrent: __, ...account }) => ({
+          ...account,
+          restingUntil: timeText(restingUntilMs),
+          rejectedUntil: timeText(rejectedUntilMs),
+        }),
+      ),
     })),
   };
 }

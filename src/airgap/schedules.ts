@@ -114,10 +114,10 @@ export class Schedules {
     });
   }
 
-  /** When all that a list names was last fetched, ms since the epoch; of lists of which it was since the start. */
-  *successes(): Generator<{ list: string; atMs: number }> {
+  /** How often each list is fetched, and when all of it last was, ms since the epoch; undefined: not since the start. */
+  *times(): Generator<{ list: string; everyS: number; successAtMs: number | undefined }> {
     for (const { schedule, lastSuccessMs } of this.#entries)
-      if (lastSuccessMs !== undefined) yield { list: schedule.list, atMs: lastSuccessMs };
+      yield { list: schedule.list, everyS: schedule.everyMs / 1000, successAtMs: lastSuccessMs };
   }
 
   async #runDue(signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@ import { formatBytes } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
 import { formatPins } from './pin-table.ts';
-import { formatTable } from './table.ts';
+import { formatTable, toMinutes } from './table.ts';
 
 interface Options {
   config?: string | undefined;
@@ -54,9 +54,10 @@ async function listImages(control: Control): Promise<string> {
   return rows.length === 0 ? 'no images yet\n' : formatTable(HEADINGS, rows);
 }
 
-const HEADINGS = ['REFERENCE', 'DIGEST', 'SIZE', 'STATE', 'PLATFORMS'];
+const HEADINGS = ['REFERENCE', 'DIGEST', 'SIZE', 'STATE', 'LAST USED', 'PLATFORMS'];
 
-function describe({ reference, digest, storedBytes, state, platforms }: ImageStatus): string[] {
+function describe(image: ImageStatus): string[] {
+  const { reference, digest, storedBytes, state, lastUsedAt, isPinned, platforms } = image;
   const present = platforms
     .filter(({ isComplete }) => isComplete)
     .map(({ platform }) => platform ?? 'single');
@@ -66,7 +67,8 @@ function describe({ reference, digest, storedBytes, state, platforms }: ImageSta
     reference.replace(/@.*/, ''),
     digest.slice(0, 19),
     formatBytes(storedBytes),
-    state,
+    isPinned ? `${state}, pinned` : state,
+    lastUsedAt === undefined ? '-' : toMinutes(lastUsedAt),
     `${shown}${of}`,
   ];
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { ConfigError } from '../config/load.ts';
+import { check } from './check.ts';
 import { exportBundle } from './export.ts';
 import { images } from './images.ts';
 import { importArchives } from './import.ts';
@@ -14,6 +15,7 @@ import { reload } from './reload.ts';
 import { remove } from './remove.ts';
 import { ReportedError } from './reported-error.ts';
 import { serve } from './serve.ts';
+import { setup } from './setup.ts';
 import { status } from './status.ts';
 import { unpin } from './unpin.ts';
 import { verify } from './verify.ts';
@@ -23,7 +25,7 @@ const FAILED = 1;
 const USAGE = 2;
 
 /** Commands whose end says whether they did what they were asked for. */
-const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove']);
+const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove', 'check']);
 
 /** The command line is not understood. */
 class UsageError extends Error {}
@@ -34,8 +36,32 @@ class UsageError extends Error {}
  * @returns the exit code
  */
 export async function runCli(args: readonly string[]): Promise<number> {
-  const version = readVersion();
-  const parser = yargs([...args])
+  const parser = makeParser(args, readVersion(), Math.min(110, process.stdout.columns ?? 110));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
+    if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
+    process.stderr.write(`hubcap: standard output cannot be written: ${error.message}\n`);
+    process.exit(FAILED);
+  });
+  try {
+    await parser.parseAsync();
+    return DONE;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+/**
+ * What `--help` says, for the man page.
+ * @param command its name; of all of hubcap where it is left out
+ * @param columns so wide at most
+ */
+export function helpOf(command: string | undefined, columns: number): Promise<string> {
+  return makeParser(command === undefined ? [] : [command], readVersion(), columns).getHelp();
+}
+
+function makeParser(args: readonly string[], version: string, columns: number) {
+  return yargs([...args])
     .scriptName('hubcap')
     .usage('hubcap: a pull-through caching mirror for container registries\n\nUsage: $0 <command> [options]')
     .command(serve(version))
@@ -51,30 +77,20 @@ export async function runCli(args: readonly string[]): Promise<number> {
     .command(offline())
     .command(reload())
     .command(misses(version))
+    .command(setup())
+    .command(check(version))
     .demandCommand(1, 'Name a command.')
     .strict()
     .recommendCommands()
     .version(version)
     .help()
     .alias('help', 'h')
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .wrap(columns)
     .epilogue('`hubcap <command> --help` shows its options and examples.')
     .exitProcess(false)
     .fail((message, error) => {
       throw message ? new UsageError(message) : error; // with a message it is yargs that refuses
     });
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
-    if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
-    process.stderr.write(`hubcap: standard output cannot be written: ${error.message}\n`);
-    process.exit(FAILED);
-  });
-  try {
-    await parser.parseAsync();
-    return DONE;
-  } catch (error) {
-    return report(error);
-  }
 }
 
 function report(error: unknown): number {

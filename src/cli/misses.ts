@@ -3,7 +3,7 @@ import type { Argv, CommandModule } from 'yargs';
 import type { MissStatus } from '../admin/misses.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
-import { formatTable } from './table.ts';
+import { formatTable, toMinutes } from './table.ts';
 
 interface Options {
   action?: 'clear' | undefined;
@@ -69,11 +69,6 @@ function describe(found: readonly MissStatus[]): string {
     cause === undefined ? reason : `${reason} (${cause})`,
   ]);
   return formatTable(HEADINGS, rows);
-}
-
-/** `2026-11-22T07:40Z` */
-function toMinutes(iso: string): string {
-  return iso.replace(/:\d\d(?:\.\d+)?Z$/, 'Z');
 }
 
 /** Attestations are a part of an image, and nothing that can be asked for as a platform. */

@@ -1,8 +1,9 @@
 /** Owns the options that commands share, and the way from them to a configuration. */
 import { homedir } from 'node:os';
 import type { Argv } from 'yargs';
-import { chooseFile, type Flags, loadConfig } from '../config/load.ts';
+import { chooseFile, type Flags, loadConfig, type Sources } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { type InheritedSockets, inheritedSockets } from '../listeners.ts';
 
 /** Options that say which hubcap is meant. None has a default here: flags come before environment and file. */
 export function withCommonOptions<T>(parser: Argv<T>) {
@@ -43,6 +44,11 @@ export function configFrom(flags: Flags): Config {
   return configLoader(flags)();
 }
 
+/** @returns the configuration file that is asked for or found; undefined where there is none */
+export function configFile(flags: Flags): string | undefined {
+  return chooseFile(sourcesOf(flags))?.path;
+}
+
 /** @returns the variables of the environment, for files that have places for them */
 export function environment(): Record<string, string> {
   return Object.fromEntries(
@@ -50,22 +56,31 @@ export function environment(): Record<string, string> {
   );
 }
 
+/** @returns the sockets that systemd passes. @throws StartError where they cannot be told apart */
+export function passedSockets(): InheritedSockets {
+  return inheritedSockets(process.env, process.pid);
+}
+
 /**
  * @returns what reads the configuration, each time from the same sources: a file that was found once and is gone is
  *   then a problem, and does not mean the defaults
  */
 export function configLoader(flags: Flags): () => Config {
-  const sources = {
+  const sources = sourcesOf(flags);
+  let file: string | undefined;
+  return () => {
+    file ??= chooseFile(sources)?.path;
+    return loadConfig({ ...sources, file });
+  };
+}
+
+function sourcesOf(flags: Flags): Sources {
+  return {
     flags,
     env: process.env,
     isTty: process.stdout.isTTY === true,
     homedir: homedir(),
     cwd: process.cwd(),
     uid: process.getuid?.(),
-  };
-  let file: string | undefined;
-  return () => {
-    file ??= chooseFile(sources)?.path;
-    return loadConfig({ ...sources, file });
   };
 }

@@ -11,7 +11,7 @@ import { createLogger, type Logger } from '../log.ts';
 import { DirectoryInUseError } from '../store/lock.ts';
 import { formatBytes } from '../units.ts';
 import { explainDirectory } from './explain-directory.ts';
-import { configLoader, withCommonOptions } from './options.ts';
+import { configLoader, passedSockets, withCommonOptions } from './options.ts';
 import { ReportedError } from './reported-error.ts';
 
 interface Options {
@@ -42,7 +42,7 @@ export function serve(version: string): CommandModule<object, Options> {
         .option('admin', {
           type: 'string',
           requiresArg: true,
-          describe: 'address for metrics, health and status (default: 127.0.0.1:5001)',
+          describe: 'address for metrics, health and the status page (default: 127.0.0.1:5001)',
         })
         .option('upstream', {
           type: 'string',
@@ -87,9 +87,11 @@ export function serve(version: string): CommandModule<object, Options> {
 async function run(config: Config, load: () => Config, version: string): Promise<void> {
   const { log, flush } = await createLogger(config.log);
   const hangUps = listenForHangUps();
+  // From the beginning: clients are served before all of the daemon is there, and may finish.
+  const told = firstSignal();
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(config, log, version, { load });
+    daemon = await startDaemon(config, log, version, { load, inherited: passedSockets() });
   } catch (error) {
     throw await explainStart(error, config);
   }
@@ -99,7 +101,7 @@ async function run(config: Config, load: () => Config, version: string): Promise
   process.on('uncaughtExceptionMonitor', (error) => {
     process.stderr.write(`hubcap ends because of a fault of its own: ${error.stack}\n`);
   });
-  const signal = await firstSignal();
+  const signal = await told;
   log.info({ signal }, 'stopping: responses and downloads may finish');
   const atOnce = new AbortController();
   firstSignal().then(() => atOnce.abort());

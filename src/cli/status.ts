@@ -2,6 +2,7 @@
 import type { Argv, CommandModule } from 'yargs';
 import type { AccountStatus, Status } from '../admin/status.ts';
 import type { ScheduleStatus } from '../airgap/commands.ts';
+import { givenOf, hitRateOf, savedBytesOf, servedBytesOf, type Totals } from '../totals.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { withControl } from './control.ts';
 import { configFrom, withCommonOptions } from './options.ts';
@@ -39,6 +40,7 @@ function describe({
   isOffline,
   configuration,
   store,
+  totals,
   misses,
   prewarm,
   fills,
@@ -53,6 +55,7 @@ function describe({
     ...describeConfiguration(configuration),
     `store     ${directory}: ${formatBytes(store.bytes)} of ${formatBytes(store.maxBytes)} (${used} %), ${store.objects} objects${store.isWritable ? '' : ', THE DISK REFUSES'}`,
     ...describePins(store),
+    ...describeTotals(totals),
     ...upstreams.flatMap(({ host, url, isDefault, endpoints, restingUntil, accounts }) => {
       const rests = restingUntil === undefined ? '' : `, LIMITS THE RATE, not asked until ${restingUntil}`;
       const upstream = `upstream  ${host} at ${url}${isDefault ? ' (default)' : ''}${rests}`;
@@ -70,6 +73,15 @@ function describe({
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function describeTotals(totals: Totals | undefined): string[] {
+  const rate = totals && hitRateOf(totals);
+  if (!totals || rate === undefined) return [];
+  const { hits, fetched } = givenOf(totals);
+  const percent = `${Math.floor(1000 * rate) / 10} % of ${hits + fetched} requests`;
+  const bytes = `${formatBytes(servedBytesOf(totals))}, ${formatBytes(savedBytesOf(totals))} of it not fetched for it`;
+  return [`served    ${bytes}; nothing was fetched for ${percent}`];
 }
 
 function describePins({ pins, pinnedBytes, maxBytes }: Status['store']): string[] {

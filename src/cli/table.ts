@@ -1,4 +1,4 @@
-/** Owns tables for people: columns as wide as what is in them. */
+/** Owns tables for people: columns as wide as what is in them, times as exact as one wants to read them. */
 
 /** @returns the lines, with the headings above */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -11,4 +11,9 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
       .join('  ')
       .trimEnd();
   return `${[headings, ...rows].map(line).join('\n')}\n`;
+}
+
+/** @returns an ISO time to the minute: `2026-11-22T07:40Z` */
+export function toMinutes(iso: string): string {
+  return iso.replace(/:\d\d(?:\.\d+)?Z$/, 'Z');
 }

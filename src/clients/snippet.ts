@@ -1,4 +1,10 @@
 /** Owns what a client needs so that it pulls through hubcap, as text to copy. Pure: the page in the browser uses it too. */
+import { buildkitSnippet } from './snippets/buildkit.ts';
+import { containerdSnippet } from './snippets/containerd.ts';
+import { dockerSnippet } from './snippets/docker.ts';
+import { k3sSnippet } from './snippets/k3s.ts';
+import { kanikoSnippet } from './snippets/kaniko.ts';
+import { crioSnippet, podmanSnippet } from './snippets/podman.ts';
 
 export const clientNames = ['docker', 'containerd', 'podman', 'buildkit', 'k3s', 'crio', 'kaniko'] as const;
 export type ClientName = (typeof clientNames)[number];
@@ -39,26 +45,10 @@ export function snippetFor(client: ClientName, wish: SnippetWish): ClientSnippet
 
 const SNIPPETS: Readonly<Record<ClientName, (wish: SnippetWish) => ClientSnippet>> = {
   docker: dockerSnippet,
-  containerd: dockerSnippet,
-  podman: dockerSnippet,
-  buildkit: dockerSnippet,
-  k3s: dockerSnippet,
-  crio: dockerSnippet,
-  kaniko: dockerSnippet,
+  containerd: containerdSnippet,
+  podman: podmanSnippet,
+  buildkit: buildkitSnippet,
+  k3s: k3sSnippet,
+  crio: crioSnippet,
+  kaniko: kanikoSnippet,
 };
-
-function dockerSnippet({ url }: SnippetWish): ClientSnippet {
-  return {
-    client: 'docker',
-    title: 'Docker',
-    files: [
-      {
-        path: '/etc/docker/daemon.json',
-        language: 'json',
-        text: `${JSON.stringify({ 'registry-mirrors': [url.origin] }, undefined, 2)}\n`,
-      },
-    ],
-    reload: 'systemctl reload docker',
-    notes: ['registry-mirrors covers Docker Hub alone.'],
-  };
-}

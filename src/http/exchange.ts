@@ -52,6 +52,8 @@ export function newRecord(): RequestRecord {
 export const COMMON_HEADERS = {
   'docker-distribution-api-version': 'registry/2.0',
   'x-content-type-options': 'nosniff',
+  // by which `hubcap check` knows what answers; without a version, which is nobody's business
+  server: 'hubcap',
 } as const;
 
 /** Sends the head of the answer. From here on the client must take what it is given. */

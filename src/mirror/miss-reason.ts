@@ -4,7 +4,8 @@ import { isWrongContent, StoreClosingError } from '../store/errors.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 
 /** `absent`: upstream says that there is no such thing; all others are about what may well exist */
-export type MissReason = 'absent' | 'denied' | 'offline' | 'throttled' | 'unavailable';
+export const MISS_REASONS = ['absent', 'denied', 'offline', 'throttled', 'unavailable'] as const;
+export type MissReason = (typeof MISS_REASONS)[number];
 
 export interface Refusal {
   reason: MissReason;

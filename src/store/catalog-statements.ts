@@ -76,17 +76,20 @@ export function prepareCatalog(database: DatabaseSync) {
       `SELECT l.child, l.role, l.size, l.platform, l.is_foreign, b.digest AS stored FROM links l LEFT JOIN blobs b ON b.digest = l.child
        WHERE l.parent = ? ORDER BY l.position`,
     ),
-    listImages: prepare(
-      `SELECT * FROM (
-         SELECT r.upstream, r.name, t.tag, t.digest, t.media_type, t.checked_at
-           FROM tags t JOIN repositories r ON r.id = t.repository
-         UNION ALL
-         SELECT r.upstream, r.name, '', h.digest, m.media_type, NULL
-           FROM holdings h JOIN manifests m ON m.digest = h.digest JOIN repositories r ON r.id = h.repository
-          WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository = h.repository AND t.digest = h.digest)
-            AND NOT EXISTS (SELECT 1 FROM links l JOIN holdings p ON p.digest = l.parent
-                             WHERE l.child = h.digest AND p.repository = h.repository)
-       ) WHERE (upstream, name, tag, digest) > (?, ?, ?, ?) ORDER BY upstream, name, tag, digest LIMIT ?`,
+    pageRepositories: prepare(
+      'SELECT id, upstream, name FROM repositories WHERE (upstream, name) > (?, ?) ORDER BY upstream, name LIMIT ?',
+    ),
+    pageTags: prepare(
+      'SELECT tag, digest, media_type, checked_at FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?',
+    ),
+    pageHoldings: prepare(
+      `SELECT h.digest, m.media_type,
+         m.digest IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository = h.repository AND t.digest = h.digest)
+           AND NOT EXISTS (SELECT 1 FROM links l JOIN holdings p ON p.digest = l.parent
+                            WHERE l.child = h.digest AND p.repository = h.repository) AS is_lone
+        FROM holdings h LEFT JOIN manifests m ON m.digest = h.digest
+       WHERE h.repository = ? AND h.digest > ? ORDER BY h.digest LIMIT ?`,
     ),
   };
 }

@@ -1,5 +1,5 @@
 /** Owns what hubcap knows about its content: tags, what a repository holds, what a manifest names. */
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 import type { Descriptor, Manifest } from '../oci/manifest.ts';
@@ -235,17 +235,17 @@ export class Catalog {
   }
 
   /**
-   * Every tag, and every manifest that is held but has no tag and no parent. Read a page at a time: no statement
-   * stays open while the caller does something else.
+   * Every manifest that is held but has no tag and no parent, and every tag, by repository. Read a page at a time: no
+   * statement stays open while the caller does something else, and none looks through more than a page.
    */
   *images(): Generator<ImageRow> {
-    let last: [string, string, string, string] = ['', '', '', ''];
-    for (;;) {
-      const rows = this.#statements.listImages.all(...last, IMAGES_PAGE).map(toImageRow);
-      yield* rows;
-      const end = rows.at(-1);
-      if (!end || rows.length < IMAGES_PAGE) return;
-      last = [end.upstream, end.repository, end.tag ?? '', end.digest];
+    const { pageRepositories, pageHoldings, pageTags } = this.#statements;
+    const repositories = paged(pageRepositories, [], ['upstream', 'name']);
+    for (const { id, upstream, name } of repositories) {
+      const repository = { upstream: String(upstream), repository: String(name) };
+      for (const row of paged(pageHoldings, [Number(id)], ['digest']))
+        if (row.is_lone === 1) yield { ...repository, ...toImage(row) };
+      for (const row of paged(pageTags, [Number(id)], ['tag'])) yield { ...repository, ...toImage(row) };
     }
   }
 
@@ -324,16 +324,32 @@ export class Catalog {
   }
 }
 
-const IMAGES_PAGE = 5000;
+const PAGE_ROWS = 500;
 
-function toImageRow(row: Record<string, unknown>): ImageRow {
+type Row = Record<string, SQLOutputValue>;
+
+/**
+ * All rows of a statement that takes what it is about, the key of the last row that was read, and a limit.
+ * @param key the columns of the key: texts, none of which is ever empty
+ */
+function* paged(statement: StatementSync, about: readonly number[], key: readonly string[]): Generator<Row> {
+  let after = key.map(() => '');
+  for (;;) {
+    const rows = statement.all(...about, ...after, PAGE_ROWS);
+    yield* rows;
+    const end = rows.at(-1);
+    if (!end || rows.length < PAGE_ROWS) return;
+    after = key.map((column) => String(end[column]));
+  }
+}
+
+function toImage(row: Row): Omit<ImageRow, 'upstream' | 'repository'> {
+  const { tag, digest, media_type: mediaType, checked_at: checkedAt } = row;
   return {
-    upstream: String(row.upstream),
-    repository: String(row.name),
-    tag: row.tag === '' ? undefined : String(row.tag),
-    digest: String(row.digest) as Digest,
-    mediaType: String(row.media_type),
-    checkedAtMs: row.checked_at === null ? undefined : Number(row.checked_at),
+    tag: tag === undefined ? undefined : String(tag),
+    digest: String(digest) as Digest,
+    mediaType: String(mediaType),
+    checkedAtMs: checkedAt === undefined ? undefined : Number(checkedAt),
   };
 }
 

@@ -21,7 +21,8 @@ import { readWhole, storedReader } from './stored-reader.ts';
 import { Turns } from './turns.ts';
 import { Unproven } from './unproven.ts';
 
-export type RemovalReason = EvictionReason | 'missing' | 'damaged' | 'requested';
+export const REMOVAL_REASONS = ['budget', 'minFree', 'missing', 'damaged', 'requested'] as const;
+export type RemovalReason = (typeof REMOVAL_REASONS)[number];
 
 /** What the store tells about itself, for metrics and the log. */
 export interface StoreObserver {
@@ -345,7 +346,7 @@ export class DiskStore {
 }
 
 /** Whether room had to be made. */
-export function isEviction(reason: RemovalReason): boolean {
+export function isEviction(reason: RemovalReason): reason is EvictionReason {
   return reason === 'budget' || reason === 'minFree';
 }
 

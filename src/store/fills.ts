@@ -51,7 +51,16 @@ export type FillStart =
  * How a download ended. `unstored` is a disk that refused, content proven or not; `passed` went past the store, and
  * `left` did until nobody read it any more.
  */
-export type FillResult = 'stored' | 'unstored' | 'mismatch' | 'failed' | 'stopped' | 'passed' | 'left';
+export const FILL_RESULTS = [
+  'stored',
+  'unstored',
+  'mismatch',
+  'failed',
+  'stopped',
+  'passed',
+  'left',
+] as const;
+export type FillResult = (typeof FILL_RESULTS)[number];
 
 /** No more than this many run at once; further ones are streamed past the store. */
 const MAX_RUNNING = 1024;

@@ -10,6 +10,10 @@ import { WakeUp } from './wake-up.ts';
  */
 export const HELD_BACK_BYTES = 64 * 1024;
 
+/** Readers see so much more at once, or what there is after so long: each look of each of them costs a system call. */
+const STEP_BYTES = 256 * 1024;
+const STEP_MS = 5;
+
 /** @returns up to where content may be shown that is there up to `frontier` and is not proven yet */
 export function releasedBelow(frontier: number, size: number | undefined): number {
   return Math.max(0, Math.min(frontier, (size ?? frontier) - HELD_BACK_BYTES));
@@ -42,6 +46,9 @@ export class Tail {
   readonly #readers = new Set<OpenReader>();
   #size: number | undefined;
   #released = 0;
+  /** how much of it readers see by now */
+  #shown = 0;
+  #telling: NodeJS.Timeout | undefined;
   #attempt = 0;
   #wrong: unknown;
   #ended: { error: unknown } | 'complete' | undefined;
@@ -70,7 +77,8 @@ export class Tail {
   release(upTo: number): void {
     if (upTo <= this.#released) return;
     this.#released = upTo;
-    this.#wakeAll();
+    if (this.#shown === 0 || upTo - this.#shown >= STEP_BYTES) this.#wakeAll();
+    else this.#telling ??= setTimeout(() => this.#wakeAll(), STEP_MS);
   }
 
   complete(size: number): void {
@@ -130,7 +138,7 @@ export class Tail {
     for (;;) {
       if (!own.isOpen) throw new Error('the reader was closed');
       this.#follow(own);
-      if (position < this.#released) {
+      if (position < this.#shown) {
         const bytes = await this.#readReleased(own, buffer, position);
         if (bytes !== undefined) return bytes;
       } else if (own.onward) {
@@ -148,7 +156,7 @@ export class Tail {
   /** @returns undefined where the content began anew under the read: what was read may be of either */
   async #readReleased(own: OpenReader, buffer: Buffer, position: number): Promise<number | undefined> {
     const attempt = this.#attempt;
-    const length = Math.min(buffer.length, this.#released - position);
+    const length = Math.min(buffer.length, this.#shown - position);
     try {
       const bytes = length === 0 ? 0 : await this.#options.readAt(buffer, position, length);
       if (attempt !== this.#attempt) return undefined;
@@ -174,6 +182,9 @@ export class Tail {
   }
 
   #wakeAll(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    this.#shown = this.#released;
     for (const { more } of this.#readers) more.wake();
   }
 }

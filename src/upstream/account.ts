@@ -17,6 +17,8 @@ export interface AccountState {
   windowS: number | undefined;
   /** whom upstream counts */
   source: string | undefined;
+  /** whether upstream said it within its window: what is older may be otherwise by now */
+  isCurrent: boolean;
   /** until when nothing is pulled with it; undefined where it may */
   restingUntilMs: number | undefined;
   /** until when its login, which upstream refused or which cannot be had, is not tried again */
@@ -221,6 +223,7 @@ export class Account {
       leftMs > 0 ? this.#options.now() + leftMs : undefined;
     return {
       ...{ account: name, limit, remaining, spare: this.#spare(reserve), windowS, source },
+      isCurrent: this.#countHoldsMs > 0,
       ...{ restingUntilMs: until(this.pulls), rejectedUntilMs: until(this.rejected) },
     };
   }

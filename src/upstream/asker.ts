@@ -9,21 +9,21 @@ import type { EndpointState } from './circuit.ts';
 import type { CredentialSource } from './credentials.ts';
 import { transportFailure, UpstreamError } from './errors.ts';
 import type { OfflineSwitch } from './offline-switch.ts';
-import { parseRateLimit, type RateLimit } from './rate-limit.ts';
+import { parseRateLimit } from './rate-limit.ts';
 import { imposeLimit, throttled } from './throttling.ts';
 import type { TlsRules } from './tls.ts';
 import { Tokens } from './tokens.ts';
 import { type Answer, destroyBody, discardBody, type Lane, type ProxyRules, Transport } from './transport.ts';
 
+export const TOKEN_RESULTS = ['fetched', 'refused', 'failed'] as const;
+export type TokenResult = (typeof TOKEN_RESULTS)[number];
 export type UpstreamRequestKind = 'manifest' | 'blob' | 'tags' | 'referrers';
 
 /** What an upstream tells about itself, for metrics. */
 export interface UpstreamObserver {
   answered(kind: UpstreamRequestKind, status: number | 'none', durationMs: number): void;
   received(bytes: number): void;
-  token(result: 'fetched' | 'refused' | 'failed'): void;
-  /** @param account its name, unique at this address */
-  rateLimit(limit: RateLimit, account: string): void;
+  token(result: TokenResult): void;
   resumed(): void;
   /** a login is refused, or cannot be had, and rests for a while. @param account its name, unique at this address */
   rejected(account: string, error: UpstreamError): void;
@@ -188,7 +188,6 @@ export class Asker {
         : send());
       observer.answered(kind, answer.status, now() - startMs);
       const limit = parseRateLimit(answer.header);
-      if (limit) observer.rateLimit(limit, this.#accounts.nameOf(account));
       learn(answer.status, limit);
       return answer;
     } catch (error) {

@@ -61,7 +61,6 @@ export class Endpoint {
       ...options,
       observer: {
         ...observer,
-        rateLimit: (limit, account) => observer.rateLimit(limit, this.#nameOf(account)),
         rejected: (account, error) => observer.rejected(this.#nameOf(account), error),
       },
     });

@@ -1,22 +1,24 @@
 /** Owns the ways in which an upstream can fail to say, each with a name that logs and metrics use. */
 import type { LimitKind } from './rate-limit.ts';
 
-export type FailureReason =
-  | 'dns'
-  | 'refused'
-  | 'tls'
-  | 'reset'
-  | 'timeout'
-  | 'server-error'
-  | 'throttled'
-  | 'denied'
-  | 'untrusted-realm'
-  | 'token'
-  | 'bad-answer'
-  | 'html'
-  | 'redirect'
-  | 'offline'
-  | 'stopped';
+export const FAILURE_REASONS = [
+  'dns',
+  'refused',
+  'tls',
+  'reset',
+  'timeout',
+  'server-error',
+  'throttled',
+  'denied',
+  'untrusted-realm',
+  'token',
+  'bad-answer',
+  'html',
+  'redirect',
+  'offline',
+  'stopped',
+] as const;
+export type FailureReason = (typeof FAILURE_REASONS)[number];
 
 export interface UpstreamErrorFacts {
   reason: FailureReason;

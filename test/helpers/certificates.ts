@@ -16,10 +16,11 @@ export interface Certified {
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
 /**
- * @returns an authority; `server`, which it signed for 127.0.0.1; `elsewhere`, which it signed for another name;
+ * @param address of the server
+ * @returns an authority; `server`, which it signed for the address; `elsewhere`, which it signed for another name;
  * `client`, which it signed for a client
  */
-export function makeCertificates(directory: string) {
+export function makeCertificates(directory: string, address = '127.0.0.1') {
   const ca = make(directory, 'ca', ['-subj', '/CN=test authority']);
   const signed = (name: string, subject: string, ...extensions: string[]): Certified =>
     make(directory, name, [
@@ -28,7 +29,7 @@ export function makeCertificates(directory: string) {
     ]);
   return {
     ca,
-    server: signed('server', '/CN=server', 'subjectAltName=IP:127.0.0.1,DNS:localhost'),
+    server: signed('server', '/CN=server', `subjectAltName=IP:${address},DNS:localhost`),
     elsewhere: signed('elsewhere', '/CN=elsewhere', 'subjectAltName=DNS:elsewhere.example'),
     client: signed('client', '/CN=hubcap', 'extendedKeyUsage=clientAuth'),
   };

@@ -40,7 +40,6 @@ async function start(t: Test) {
     answered: ignore,
     received: ignore,
     token: ignore,
-    rateLimit: ignore,
     resumed: ignore,
     failed: ignore,
     endpoint: ignore,

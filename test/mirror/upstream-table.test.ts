@@ -8,7 +8,6 @@ const observer = {
   answered: () => undefined,
   received: () => undefined,
   token: () => undefined,
-  rateLimit: () => undefined,
   resumed: () => undefined,
   failed: () => undefined,
   endpoint: () => undefined,

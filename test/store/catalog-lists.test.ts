@@ -47,3 +47,29 @@ t.test('two who list the images at the same time get all of them each', (t) => {
   t.equal([...catalog.images()].length, TAGS - 1);
   t.end();
 });
+
+t.test('images without a tag, and repositories, are listed over any number of pages', (t) => {
+  const { database } = openCatalogFile(':memory:');
+  t.teardown(() => database.close());
+  const catalog = new Catalog(database, (error) => {
+    throw error;
+  });
+  const content = new ContentIndex(database);
+  const hold = (name: string, text: string, isManifest: boolean): string => {
+    const held = digestOf(text);
+    content.add({ digest: held, size: 10 }, 1);
+    if (isManifest) catalog.addManifest(held, { mediaType: OCI_MANIFEST, isIndex: false, children: [] });
+    catalog.grant({ ...repository, name: name as Repository }, held, 1);
+    return `${name}@${held}`;
+  };
+  const expected: string[] = [];
+  for (let at = 0; at < 1_700; at++) {
+    hold('library/app', `blob ${at}`, false);
+    if (at % 3 === 0) expected.push(hold('library/app', `manifest ${at}`, true));
+    if (at % 2 === 0) expected.push(hold(`owner/app-${at}`, `manifest of ${at}`, true));
+    else hold(`owner/app-${at}`, `blob of ${at}`, false);
+  }
+  const found = [...catalog.images()].map((row) => `${row.repository}@${row.digest}`);
+  t.same(found.sort(), expected.sort());
+  t.end();
+});

@@ -30,7 +30,15 @@ t.test('status and images, of a running daemon and of its directory', async (t) 
   t.match(JSON.parse(images.stdout), expected);
   const shown = await Promise.all([run('status', ...data), run('images', ...data)]);
   t.match(shown[0].stdout, /running for .*process \d+/);
+  t.match(
+    shown[0].stdout,
+    /served {4}1MiB, 0B of it not fetched for it; nothing was fetched for 0 % of 3 requests/,
+  );
   t.match(shown[1].stdout, expected.reference);
+  t.match(shown[1].stdout, /LAST USED/);
+  t.match(shown[1].stdout, /complete +\d{4}-\d\d-\d\dT\d\d:\d\dZ +single/);
+  await mirror.manifest('/v2/team/app/manifests/latest');
+  t.match((await run('status', ...data)).stdout, /nothing was fetched for 25 % of 4 requests/);
 
   await mirror.close();
   // One after the other: in a directory without a daemon, a command has it for itself.

@@ -101,7 +101,6 @@ export function connect(t: TestLike, url: URL, options: Partial<UpstreamSettings
         told.resumed += 1;
       },
       token: (result) => told.tokens.push(result),
-      rateLimit: () => undefined,
     },
     ...options,
   });

@@ -63,7 +63,7 @@ export function mirroredBy(mirrorUrl: string): object {
 }
 
 /** A dockerd that fails to start leaves its data mounted on itself, which cannot be removed then. */
-async function unmountBelow(t: Test, directory: string): Promise<void> {
+export async function unmountBelow(t: Test, directory: string): Promise<void> {
   const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n');
   for (const path of mounts.map((line) => line.split(' ')[1] ?? '')) {
     if (path.startsWith(`${directory}/`)) await runProgram(t, 'umount', ['--lazy', path]);

@@ -13,17 +13,23 @@ export const podmanNeeds = ['root', 'podman', 'conmon'] as const;
 /** Runs `podman`. Throws when it fails. */
 export type Podman = (...args: string[]) => Promise<string>;
 
-/** Sets podman up with `mirrorHost` as the only way to `docker.io` that works. */
+/**
+ * Sets podman up with `mirrorHost` as the only way to `docker.io` that works.
+ * @param dropIns what is in `registries.conf.d`, by name
+ */
 export async function makePodman(
   t: Test,
   mirrorHost: string,
   registries = mirrorRegistries(mirrorHost),
+  dropIns: Readonly<Record<string, string>> = {},
 ): Promise<Podman> {
   const directory = await makeDirectory(t, 'podman');
   const inside = (name: string) => join(directory, name);
   await writeFile(inside('registries.conf'), registries);
   await writeFile(inside('auth.json'), '{}');
-  await mkdir(inside('.config/containers'), { recursive: true });
+  await mkdir(inside('.config/containers/registries.conf.d'), { recursive: true });
+  for (const [name, text] of Object.entries(dropIns))
+    await writeFile(inside(`.config/containers/registries.conf.d/${name}`), text);
   await writeFile(inside('.config/containers/policy.json'), acceptAnything);
   await writeFile(
     inside('containers.conf'),
@@ -41,6 +47,9 @@ export async function makePodman(
     CONTAINERS_STORAGE_CONF: inside('storage.conf'),
     CONTAINERS_REGISTRIES_CONF: inside('registries.conf'),
     REGISTRY_AUTH_FILE: inside('auth.json'),
+    // Where the mirror fails podman may ask a registry on the internet, of which a test must see nothing.
+    HTTPS_PROXY: 'http://127.0.0.1:9',
+    NO_PROXY: '127.0.0.1',
   };
   return async (...args) => {
     const finished = await runProgram(t, 'podman', [`--tmpdir=${inside('tmp')}`, ...args], { env });

@@ -104,7 +104,7 @@ function exchangesOf(program: Program) {
  * The debug listener does not tell which port it got, so it needs a free one. On a loopback address of our own
  * no connection's local port can take it before the registry does.
  */
-async function findQuietAddress(): Promise<string> {
+export async function findQuietAddress(): Promise<string> {
   const host = `127.77.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
   const server = createServer().listen(0, host);
   await once(server, 'listening');

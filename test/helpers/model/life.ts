@@ -121,7 +121,6 @@ function makeUpstream(url: URL): Upstream {
     answered: none,
     received: none,
     token: none,
-    rateLimit: none,
     resumed: none,
     failed: none,
     endpoint: none,

@@ -1,0 +1,143 @@
+import t, { type Test } from 'tap';
+import type { HistoryDocument } from '../../src/admin/history.ts';
+import type { ImagePage } from '../../src/admin/image-browser.ts';
+import type { MissesPage } from '../../src/admin/misses.ts';
+import type { PageStatus } from '../../src/admin/status.ts';
+import { type Ask, fetch } from '../helpers/client.ts';
+import { imageOf, indexOf, KIB } from '../helpers/content.ts';
+import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
+import { startRegistry } from '../helpers/registry.ts';
+
+async function read<T>(mirror: RunningMirror, path: string, ask: Ask = {}): Promise<T> {
+  const { status, body } = await fetch(mirror.admin + path, ask);
+  if (status !== 200) throw new Error(`${path}: ${status} ${body}`);
+  return JSON.parse(String(body)) as T;
+}
+
+/** A mirror that was asked for three tags and for one that upstream did not give it. */
+async function startPulled(t: Test, settings: Partial<MirrorSettings> = {}) {
+  const registry = await startRegistry(t);
+  const index = indexOf({ amd64: imageOf('amd64', [KIB]), arm64: imageOf('arm64', [KIB]) });
+  registry.push('library/alpine', index, '3.20');
+  registry.push('library/alpine', imageOf('edge', [KIB]), 'edge');
+  registry.push('owner/app', imageOf('app', [KIB]), 'v1');
+  const mirror = await startMirror(t, { upstreams: { 'docker.io': { at: registry } }, ...settings });
+  for (const path of [
+    'library/alpine/manifests/3.20',
+    'library/alpine/manifests/edge',
+    'owner/app/manifests/v1',
+  ])
+    t.equal((await mirror.manifest(`/v2/${path}`)).status, 200);
+  return { registry, mirror, index };
+}
+
+t.test('images are searched, sorted and told a part at a time', async (t) => {
+  const { mirror, index } = await startPulled(t);
+  const all = await read<ImagePage>(mirror, '/api/images');
+  t.match(all, { total: 3, matching: 3, isTruncated: false });
+  t.same(
+    all.images.map(({ reference }) => reference),
+    ['docker.io/library/alpine:3.20', 'docker.io/library/alpine:edge', 'docker.io/owner/app:v1'],
+  );
+  t.match(all.images[0], { digest: index.manifest.digest, state: 'partial', isPinned: false });
+  t.ok(Date.parse(all.images[0]?.lastUsedAt ?? '') > 0);
+  t.same(
+    all.images[0]?.platforms.map(({ platform, isComplete }) => [platform, isComplete]),
+    [
+      ['linux/amd64', false],
+      ['linux/arm64', false],
+    ],
+  );
+  const found = await read<ImagePage>(mirror, '/api/images?search=ALPINE%20edge');
+  t.match(found, { total: 3, matching: 1, images: [{ reference: 'docker.io/library/alpine:edge' }] });
+  const part = await read<ImagePage>(mirror, '/api/images?offset=1&limit=1&sort=name');
+  t.match(part, { matching: 3, images: [{ reference: 'docker.io/library/alpine:edge' }] });
+  t.equal(part.images.length, 1);
+  t.same((await read<ImagePage>(mirror, '/api/images?offset=9')).images, []);
+});
+
+t.test('the last used comes first where that is wanted', async (t) => {
+  const clock = { ms: Date.parse('2026-01-01') };
+  const { mirror } = await startPulled(t, { now: () => clock.ms });
+  clock.ms += 60_000;
+  await mirror.manifest('/v2/library/alpine/manifests/edge');
+  clock.ms += 60_000;
+  await mirror.manifest('/v2/owner/app/manifests/v1');
+  const { images } = await read<ImagePage>(mirror, '/api/images?sort=used');
+  t.same(
+    images.map(({ reference, lastUsedAt }) => [reference, lastUsedAt]),
+    [
+      ['docker.io/owner/app:v1', '2026-01-01T00:02:00.000Z'],
+      ['docker.io/library/alpine:edge', '2026-01-01T00:01:00.000Z'],
+      ['docker.io/library/alpine:3.20', '2026-01-01T00:00:00.000Z'],
+    ],
+  );
+});
+
+t.test('the miss list, totals and the last hour are told', async (t) => {
+  const { mirror, registry } = await startPulled(t);
+  registry.act(() => ({ status: 503 }));
+  await mirror.get('/v2/library/gone/manifests/latest');
+  const misses = await read<MissesPage>(mirror, '/api/misses');
+  t.match(misses, {
+    total: 1,
+    misses: [{ reference: 'docker.io/library/gone:latest', kind: 'image', count: 1 }],
+  });
+  t.same((await read<MissesPage>(mirror, '/api/misses?limit=0')).misses, []);
+  const { totals, tellsNames, isLocalOnly } = await read<PageStatus>(mirror, '/api/status');
+  t.ok(tellsNames);
+  t.ok(isLocalOnly);
+  t.match(totals, { requests: { miss: 3, error: 1 } });
+  t.ok((totals?.servedBytes.store ?? 0) + (totals?.servedBytes.fill ?? 0) > 0);
+  const { samples } = await read<HistoryDocument>(mirror, '/api/history');
+  t.ok(samples.length >= 1);
+  t.same((await read<HistoryDocument>(mirror, `/api/history?since=${Date.now() + 60_000}`)).samples, []);
+});
+
+t.test('what is asked wrongly is said', async (t) => {
+  const { mirror } = await startPulled(t);
+  for (const path of [
+    'images?limit=501',
+    'images?limit=-1',
+    'images?offset=x',
+    'images?sort=size',
+    'history?since=',
+  ])
+    t.equal((await fetch(`${mirror.admin}/api/${path}`, {})).status, 400, path);
+});
+
+t.test('names stay with who may hear them', async (t) => {
+  const { mirror, registry } = await startPulled(t, { adminNames: 'nobody' });
+  const everything = async (): Promise<string> => {
+    const paths = [
+      '/',
+      '/page.js',
+      '/metrics',
+      '/readyz',
+      '/api/status',
+      '/api/history',
+      '/api/images',
+      '/api/misses',
+    ];
+    const answers = await Promise.all(paths.map((path) => fetch(mirror.admin + path, {})));
+    return answers.map(({ body }) => String(body)).join('\n');
+  };
+  t.notMatch(await everything(), /alpine|owner/);
+  t.equal((await fetch(`${mirror.admin}/api/images`, {})).status, 403);
+  t.equal((await fetch(`${mirror.admin}/api/misses`, {})).status, 403);
+  t.notOk((await read<PageStatus>(mirror, '/api/status')).tellsNames);
+  const { settings } = await mirror.reload({
+    upstreams: { 'docker.io': { at: registry } },
+    adminNames: 'everyone',
+  });
+  t.same(settings, ['adminNames'], 'at once, without a restart');
+  t.match(await everything(), /alpine/);
+});
+
+t.test('a page of somebody else cannot read them under a name of its own', async (t) => {
+  const { mirror } = await startPulled(t);
+  const headers = { host: 'evil.example' };
+  t.equal((await fetch(`${mirror.admin}/api/images`, { headers })).status, 403);
+  t.equal((await fetch(`${mirror.admin}/api/misses`, { headers })).status, 403);
+  t.notOk((await read<PageStatus>(mirror, '/api/status', { headers })).tellsNames);
+});
