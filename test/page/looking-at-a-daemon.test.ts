@@ -230,15 +230,18 @@ if (browser) {
     const port = new URL(mirror.url).port;
     const admin = mirror.admin.replace('127.0.0.1', 'localhost');
     await browser.look(t, admin, { permissions: ['clipboard-read', 'clipboard-write'] }, async (page) => {
-      const docker = page.locator('details', { hasText: 'Docker' }).first();
+      const docker = page.locator('#client-list details').first();
       await docker.locator('summary').click();
       await docker.getByText(`http://localhost:${port}`).first().waitFor();
       t.equal(await page.locator('#address').inputValue(), `http://localhost:${port}`);
       await page.locator('#address-note').getByText('listens there alone').waitFor();
-      await docker.getByRole('button', { name: 'Copy /etc/docker/daemon.json' }).click();
+      t.match(await docker.innerText(), /^Docker/);
+      const first = docker.locator('.snippet').first();
+      await first.getByRole('button', { name: /^Copy .* for Docker/ }).click();
       await page.locator('#announcements').getByText('Copied').waitFor({ state: 'attached' });
       const copied = await page.evaluate(() => navigator.clipboard.readText());
-      t.match(JSON.parse(copied), { 'registry-mirrors': [`http://localhost:${port}`] });
+      t.equal(copied, await first.locator('pre').textContent());
+      t.match(copied, `http://localhost:${port}`);
       await page.locator('#address').fill('mirror.example:5000');
       await docker.getByText('http://mirror.example:5000').first().waitFor();
       t.ok((await docker.getAttribute('open')) !== null, 'what was opened stays open');
@@ -257,11 +260,14 @@ if (browser) {
         document.execCommand = () => false;
       });
     await browser.look(t, mirror.admin, { before }, async (page) => {
-      const docker = page.locator('details', { hasText: 'Docker' }).first();
+      const docker = page.locator('#client-list details').first();
       await docker.locator('summary').click();
-      await docker.getByRole('button', { name: /^Copy/ }).click();
+      const first = docker.locator('.snippet').first();
+      await first.getByRole('button', { name: /^Copy/ }).click();
       await docker.getByText('Selected: press Ctrl+C').waitFor();
-      t.match(await page.evaluate(() => String(getSelection())), /registry-mirrors/);
+      const selected = await page.evaluate(() => String(getSelection()));
+      t.equal(selected.trim(), (await first.locator('pre').textContent())?.trim());
+      t.ok(selected.length > 20);
     });
   });
 }
