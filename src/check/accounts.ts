@@ -96,7 +96,9 @@ async function ask(
     signal.throwIfAborted();
     outcome.error = error;
   } finally {
-    outcome.name = asker.accounts[0]?.account ?? 'anonymous';
+    const [account] = asker.accounts;
+    outcome.name = account?.account ?? 'anonymous';
+    if (account?.remaining !== undefined) outcome.limit = account;
     await asker.transport.close();
   }
   return outcome;
@@ -113,9 +115,6 @@ function makeAsker(
     received: ignore,
     token: (result) => {
       if (result === 'fetched') outcome.hasToken = true;
-    },
-    rateLimit: (limit) => {
-      outcome.limit = limit;
     },
     resumed: ignore,
     rejected: ignore,
