@@ -90,12 +90,14 @@ export class RootFiles implements ClientFiles {
   /** @returns the file that is meant, behind symbolic links; undefined where there is none */
   #follow(path: string): string | undefined {
     const place = this.placeOf(path);
-    if (!attempt(place, 'read', () => lstatSync(place))) {
+    const link = attempt(place, 'read', () => lstatSync(place));
+    const real = attempt(place, 'read', () => realpathSync(place));
+    if (real === undefined) {
+      if (link?.isSymbolicLink())
+        throw new UneditableError('it is a symbolic link to nothing', undefined, place);
       this.#refuseOutside(path, realPlaceOf(dirname(place)));
       return undefined;
     }
-    const real = attempt(place, 'read', () => realpathSync(place));
-    if (real === undefined) throw new UneditableError('it is a symbolic link to nothing', undefined, place);
     this.#refuseOutside(path, real);
     return real;
   }
