@@ -138,6 +138,31 @@ t.test('write, again, undo, again', async (t) => {
   });
 });
 
+t.test('what --dry-run shows around a change has no secrets in it', async (t) => {
+  const texts: Record<string, [path: string, text: string]> = {
+    k3s: [
+      '/etc/rancher/k3s/registries.yaml',
+      'configs:\n  a:\n    auth:\n      password: hunter2\n      identity_token: "hunter2"\n',
+    ],
+    docker: [
+      DAEMON_JSON,
+      '{\n  "proxies": {\n    "http-proxy": "http://someone:hunter2@proxy:1"\n  },\n  "registry-mirrors": []\n}\n',
+    ],
+    containerd: [
+      '/etc/containerd/certs.d/docker.io/hosts.toml',
+      '[host."https://a".header]\nAuthorization = "Basic hunter2"\n',
+    ],
+  };
+  for (const [client, [path, text]] of Object.entries(texts)) {
+    const root = makeRoot(t, { [path]: text });
+    const flags = [...url, ...hub, '--root', root.path, '--write', '--dry-run'];
+    const { code, stdout } = await runHere('setup', client, ...flags);
+    t.equal(code, 0);
+    t.match(stdout, '***', client);
+    t.notMatch(stdout, 'hunter2', client);
+  }
+});
+
 t.test('as JSON', async (t) => {
   const root = makeRoot(t, { [DAEMON_JSON]: '{}' });
   const setup = async (...args: string[]) =>
