@@ -51,11 +51,22 @@ function diff({ before = '', after = '' }: Change): string[] {
   while (end < Math.min(old.length, now.length) - start && old.at(-1 - end) === now.at(-1 - end)) end += 1;
   const tail = old.slice(old.length - end);
   return [
-    ...old.slice(Math.max(0, start - CONTEXT), start).map((line) => `  ${printable(line)}`),
-    ...old.slice(start, old.length - end).map((line) => `- ${printable(line)}`),
-    ...now.slice(start, now.length - end).map((line) => `+ ${printable(line)}`),
-    ...tail.slice(0, CONTEXT).map((line) => `  ${printable(line)}`),
+    ...old.slice(Math.max(0, start - CONTEXT), start).map((line) => `  ${shown(line)}`),
+    ...old.slice(start, old.length - end).map((line) => `- ${shown(line)}`),
+    ...now.slice(start, now.length - end).map((line) => `+ ${shown(line)}`),
+    ...tail.slice(0, CONTEXT).map((line) => `  ${shown(line)}`),
   ];
+}
+
+/** What stands beside the change may be a password, and who sees it may be many: it is the log of a build, say. */
+function shown(line: string): string {
+  const masked = line
+    .replace(
+      /((?:pass(?:word|wd|phrase)?|token|secret|auth(?:orization)?)["']?\s*[:=]\s*)[^\s{[].*$/i,
+      '$1***',
+    )
+    .replace(/(:\/\/)[^/\s"'@]*@/g, '$1***@');
+  return printable(masked);
 }
 
 function linesOf(text: string): string[] {

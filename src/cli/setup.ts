@@ -12,7 +12,8 @@ import {
   planUndo,
   registriesYaml,
 } from '../clients/plan.ts';
-import { PermissionError, RootFiles } from '../clients/root-files.ts';
+import { FileError } from '../clients/replace-file.ts';
+import { RootFiles } from '../clients/root-files.ts';
 import { type ClientName, type ClientSnippet, clientNames, snippetFor } from '../clients/snippet.ts';
 import { RKE2_REGISTRIES } from '../clients/snippets/k3s.ts';
 import { allValues, oneValue, withCommonOptions } from './options.ts';
@@ -138,7 +139,7 @@ function applyAll(changes: readonly Change[], files: RootFiles): void {
       files.apply(one);
     } catch (error) {
       const done = changes.slice(0, index).map(({ path, kind }) => `${path}: ${kind}`);
-      if (done.length === 0 || !isExplained(error)) throw error;
+      if (done.length === 0 || !(isExplained(error) || error instanceof UneditableError)) throw error;
       throw new ReportedError([error.message, 'Done before that:', ...done].join('\n  '), error);
     }
   }
@@ -189,5 +190,5 @@ function reported<T>(act: () => T): T {
 
 /** Of the file system, or of hubcap about it. */
 function isExplained(error: unknown): error is Error {
-  return error instanceof PermissionError || (error instanceof Error && 'syscall' in error);
+  return error instanceof FileError || (error instanceof Error && 'syscall' in error);
 }

@@ -19,6 +19,9 @@ export function about<T>(path: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
+    // Of parsers that call themselves: no client has a file that is meant so.
+    if (error instanceof RangeError || error instanceof ReferenceError)
+      throw new UneditableError('it is nested too deeply', undefined, path);
     if (!(error instanceof UneditableError) || error.path !== undefined) throw error;
     throw error.in(path);
   }

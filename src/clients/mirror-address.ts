@@ -13,7 +13,7 @@ export function isLoopback({ hostname }: URL): boolean {
   return isLoopbackV4({ hostname }) || hostname === '[::1]';
 }
 
-/** Docker before 28 takes plain HTTP from `127.0.0.0/8` alone without being told, and not from `::1`. */
+/** Docker before 28 has `127.0.0.0/8` alone for insecure without being told, and not `::1`. */
 export function isLoopbackV4({ hostname }: Pick<URL, 'hostname'>): boolean {
   return hostname === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import type { Finding } from '../../src/check/check.ts';
 import { formatFindings, lookFrom } from '../../src/cli/check-format.ts';
 import { LISTENERS, launch, run, runWith, serve } from '../helpers/command.ts';
+import { runHere } from '../helpers/command-here.ts';
 import { imageOf } from '../helpers/content.ts';
 import { makeDirectory } from '../helpers/engines/needs.ts';
 import { startPersonaServer } from '../helpers/persona-server.ts';
@@ -192,12 +193,15 @@ t.test("a part alone, an image of one's own, and options that mean nothing", asy
     message: /has no library\/nothing:here/,
   });
   t.equal(image.code, 0, 'warnings are no failure');
-  t.match(await run('check', '--config', file, '--only', 'nothing'), { code: 2, stderr: /--only nothing/ });
-  t.match(await run('check', '--config', file, '--image', 'UPPER CASE'), {
+  t.match(await runHere('check', '--config', file, '--only', 'nothing'), {
+    code: 2,
+    stderr: /--only nothing/,
+  });
+  t.match(await runHere('check', '--config', file, '--image', 'UPPER CASE'), {
     code: 2,
     stderr: /no name of an image/,
   });
-  t.match(await run('check', '--config', file, '--image', 'ghcr.io/a/b'), {
+  t.match(await runHere('check', '--config', file, '--image', 'ghcr.io/a/b'), {
     code: 2,
     stderr: /ghcr\.io is not under upstreams/,
   });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { parseOrigin, parseUpstream } from '../../src/cli/setup-wish.ts';
 import { run, runWith } from '../helpers/command.ts';
+import { runHere } from '../helpers/command-here.ts';
 import { makeRoot } from '../helpers/setup-root.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -26,7 +27,8 @@ t.test('what is to be put where is printed, all else as comments', async (t) => 
 t.test('the address and the registries are those of the configuration', async (t) => {
   const root = makeRoot(t);
   const config = join(root.path, 'hubcap.yaml');
-  const setup = async (...args: string[]) => await run('setup', 'k3s', '--config', config, '--json', ...args);
+  const setup = async (...args: string[]) =>
+    await runHere('setup', 'k3s', '--config', config, '--json', ...args);
   writeFileSync(config, 'listen: 127.0.0.2:5555\nupstreams: { ghcr.io: {} }\n');
   const made = JSON.parse((await setup()).stdout);
   t.match(made, {
@@ -92,7 +94,7 @@ t.test('what is no command is refused with 2', async (t) => {
     ],
   ];
   for (const [args, message] of refusals)
-    t.match(await run('setup', ...args), { code: 2, stdout: '', stderr: message }, args.join(' '));
+    t.match(await runHere('setup', ...args), { code: 2, stdout: '', stderr: message }, args.join(' '));
 });
 
 t.test('a login in the address is refused, and not shown', async (t) => {
@@ -105,7 +107,7 @@ t.test('a login in the address is refused, and not shown', async (t) => {
 t.test('write, again, undo, again', async (t) => {
   const root = makeRoot(t, { [DAEMON_JSON]: '{\n  "debug": true\n}\n' });
   const setup = async (...args: string[]) =>
-    await run('setup', 'docker', ...url, ...hub, '--root', root.path, ...args);
+    await runHere('setup', 'docker', ...url, ...hub, '--root', root.path, ...args);
   const dry = await setup('--write', '--dry-run');
   t.match(dry, {
     code: 0,
@@ -136,10 +138,35 @@ t.test('write, again, undo, again', async (t) => {
   });
 });
 
+t.test('what --dry-run shows around a change has no secrets in it', async (t) => {
+  const texts: Record<string, [path: string, text: string]> = {
+    k3s: [
+      '/etc/rancher/k3s/registries.yaml',
+      'configs:\n  a:\n    auth:\n      password: hunter2\n      identity_token: "hunter2"\n',
+    ],
+    docker: [
+      DAEMON_JSON,
+      '{\n  "proxies": {\n    "http-proxy": "http://someone:hunter2@proxy:1"\n  },\n  "registry-mirrors": []\n}\n',
+    ],
+    containerd: [
+      '/etc/containerd/certs.d/docker.io/hosts.toml',
+      '[host."https://a".header]\nAuthorization = "Basic hunter2"\n',
+    ],
+  };
+  for (const [client, [path, text]] of Object.entries(texts)) {
+    const root = makeRoot(t, { [path]: text });
+    const flags = [...url, ...hub, '--root', root.path, '--write', '--dry-run'];
+    const { code, stdout } = await runHere('setup', client, ...flags);
+    t.equal(code, 0);
+    t.match(stdout, '***', client);
+    t.notMatch(stdout, 'hunter2', client);
+  }
+});
+
 t.test('as JSON', async (t) => {
   const root = makeRoot(t, { [DAEMON_JSON]: '{}' });
   const setup = async (...args: string[]) =>
-    JSON.parse((await run('setup', 'docker', ...url, '--json', '--root', root.path, ...args)).stdout);
+    JSON.parse((await runHere('setup', 'docker', ...url, '--json', '--root', root.path, ...args)).stdout);
   const file = { path: DAEMON_JSON, result: 'changed', backup: `${DAEMON_JSON}.before-hubcap` };
   const { notes, ...made } = await setup('--write');
   t.strictSame(made, {
@@ -160,9 +187,9 @@ t.test('undo finds what was written, whatever the configuration says by now', as
   const root = makeRoot(t);
   const to = [...url, '--root', root.path];
   for (const client of ['containerd', 'podman']) {
-    await run('setup', client, ...to, ...hub, '--upstream', 'ghcr.io', '--write');
+    await runHere('setup', client, ...to, ...hub, '--upstream', 'ghcr.io', '--write');
     t.ok(Object.keys(root.all()).length > 0);
-    t.match(await run('setup', client, ...to, '--undo'), { code: 0 });
+    t.match(await runHere('setup', client, ...to, '--undo'), { code: 0 });
     t.strictSame(root.all(), {}, client);
   }
 });
@@ -170,7 +197,7 @@ t.test('undo finds what was written, whatever the configuration says by now', as
 t.test('what is not understood is shown with its place, and ends with 1', async (t) => {
   const text = '{\n  "debug": true,\n}\n';
   const root = makeRoot(t, { [DAEMON_JSON]: text });
-  const { code, stdout, stderr } = await run(
+  const { code, stdout, stderr } = await runHere(
     'setup',
     'docker',
     ...url,
@@ -204,7 +231,7 @@ t.test('who may not write is told how', { skip: process.getuid?.() !== 0 && 'nee
 });
 
 t.test('help has examples', async (t) => {
-  const { code, stdout } = await run('setup', '--help');
+  const { code, stdout } = await runHere('setup', '--help');
   t.equal(code, 0);
   t.match(stdout, 'sudo hubcap setup docker --write');
   t.match(stdout, /--undo\s+take it out of them again/);

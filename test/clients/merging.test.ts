@@ -60,17 +60,22 @@ const dockerCases: Record<string, Case> = {
   ),
   'plain HTTP elsewhere': docker(
     '{}',
-    '{\n  "registry-mirrors": ["http://10.0.0.5:5000"],\n  "insecure-registries": ["127.0.0.0/8", "::1/128", "10.0.0.5:5000"]\n}',
+    '{\n  "registry-mirrors": ["http://10.0.0.5:5000"],\n  "insecure-registries": ["127.0.0.0/8", "::1/128", "http://10.0.0.5:5000"]\n}',
     remote,
   ),
   'plain HTTP elsewhere, others allowed': docker(
     '{"insecure-registries":["b:1"]}',
-    '{"insecure-registries":["10.0.0.5:5000", "b:1"], "registry-mirrors": ["http://10.0.0.5:5000"]}',
+    '{"insecure-registries":["http://10.0.0.5:5000", "b:1"], "registry-mirrors": ["http://10.0.0.5:5000"]}',
+    remote,
+  ),
+  'plain HTTP elsewhere, allowed without the scheme': docker(
+    '{"insecure-registries":["10.0.0.5:5000"]}',
+    '{"insecure-registries":["10.0.0.5:5000"], "registry-mirrors": ["http://10.0.0.5:5000"]}',
     remote,
   ),
   'plain HTTP on the loopback, where others alone are allowed': docker(
     '{"insecure-registries":["b:1"]}',
-    '{"insecure-registries":["127.0.0.1:5000", "b:1"], "registry-mirrors": ["http://127.0.0.1:5000"]}',
+    '{"insecure-registries":["b:1"], "registry-mirrors": ["http://127.0.0.1:5000"]}',
   ),
   'plain HTTP on the loopback, where that is allowed': docker(
     '{"insecure-registries":["127.0.0.0/8"]}',

@@ -1,21 +1,26 @@
 /** Files below a root are replaced as a whole, and stay whose and what they were. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { type Change, changesToUndo, changesToWrite } from '../../src/clients/changes.ts';
 import { type FileClient, findMirrored, planFor, planUndo } from '../../src/clients/plan.ts';
 import { RootFiles } from '../../src/clients/root-files.ts';
+import { needs } from '../helpers/engines/needs.ts';
 import { makeRoot, type Root } from '../helpers/setup-root.ts';
+import { fillUp, mountSmall } from '../helpers/small-disk.ts';
 
 const url = new URL('http://127.0.0.1:5000');
 const DAEMON_JSON = '/etc/docker/daemon.json';
@@ -99,6 +104,133 @@ t.test('a link out of the root, or to nothing, is refused', async (t) => {
   t.strictSame(outside.all(), { '/daemon.json': '{}' });
 });
 
+t.test('nothing is written out of the root, whatever leads there', async (t) => {
+  const outside = makeRoot(t);
+  const link = (path: string): Root => {
+    const root = makeRoot(t);
+    mkdirSync(join(root.path, dirname(path)), { recursive: true });
+    symlinkSync(outside.path, join(root.path, path));
+    return root;
+  };
+  const message = /it is a symbolic link out of /;
+  t.throws(() => write(link('/etc/docker'), 'docker'), { name: 'UneditableError', message });
+  t.throws(() => write(link('/etc'), 'buildkit'), { name: 'UneditableError', message });
+  t.throws(() => write(link('/etc/containerd/certs.d'), 'containerd'), { name: 'UneditableError', message });
+  t.throws(() => write(link('/etc/containers/registries.conf.d'), 'podman'), { message });
+  t.strictSame(readdirSync(outside.path), []);
+  const root = makeRoot(t, {
+    '/etc/containerd/config.toml': `version = 3\n[plugins."io.containerd.cri.v1.images".registry]\nconfig_path = "/../..${outside.path}"\n`,
+  });
+  write(root, 'containerd');
+  t.strictSame(readdirSync(outside.path), [], 'the root is where `..` ends');
+  t.ok(existsAt(root, `${outside.path}/docker.io/hosts.toml`));
+});
+
+t.test('what was changed since it was read is not written over', async (t) => {
+  const root = makeRoot(t, { [DAEMON_JSON]: '{}' });
+  const files = new RootFiles(root.path);
+  const plan = () => changesToWrite(planFor('docker', { url, upstreams: ['docker.io'] }, files).edits, files);
+  const [late] = plan();
+  root.put(DAEMON_JSON, '{"debug": true}');
+  const refused = { name: 'UneditableError', message: /changed meanwhile: run this again/ };
+  t.throws(() => late && files.apply(late), refused);
+  t.strictSame(root.all(), { [DAEMON_JSON]: '{"debug": true}' }, 'no copy either');
+  write(root, 'docker');
+  const [undoing] = changesToUndo(planUndo('docker', { url, upstreams: ['docker.io'] }, files).edits, files);
+  t.equal(undoing?.kind, 'restored');
+  root.put(`${DAEMON_JSON}.before-hubcap`, '');
+  t.throws(() => undoing && files.apply(undoing), { message: /copy from before was changed meanwhile/ });
+  t.match(root.get(DAEMON_JSON), '"debug": true', 'an empty copy does not take its place');
+});
+
+t.test('many at the same time: whoever reads has a whole file, and nothing of it is lost', async (t) => {
+  const root = makeRoot(t, { [DAEMON_JSON]: '{"debug": true}' });
+  const module = (name: string): string => new URL(`../../src/clients/${name}.ts`, import.meta.url).href;
+  const script = `
+    import { changesToUndo, changesToWrite } from '${module('changes')}';
+    import { planFor, planUndo } from '${module('plan')}';
+    import { RootFiles } from '${module('root-files')}';
+    const [root, port] = process.argv.slice(1);
+    const files = new RootFiles(root);
+    const wish = { url: new URL('http://127.0.0.1:' + port), upstreams: ['docker.io'] };
+    for (let round = 0; round < 60; round += 1)
+      try {
+        for (const change of changesToWrite(planFor('docker', wish, files).edits, files)) files.apply(change);
+        for (const change of changesToUndo(planUndo('docker', wish, files).edits, files)) files.apply(change);
+      } catch (error) {
+        if (error.name !== 'UneditableError' || !/meanwhile/.test(error.message)) throw error;
+      }`;
+  const runs = [5001, 5002, 5003].map((port) =>
+    spawn(process.execPath, ['--input-type=module', '-e', script, root.path, String(port)], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
+  );
+  let running = runs.length;
+  const ends = runs.map(async (child) => {
+    const [code] = await once(child, 'exit');
+    running -= 1;
+    t.equal(code, 0);
+  });
+  let broken: string | undefined;
+  for (; running > 0 && broken === undefined; await setImmediate()) {
+    const text = root.get(DAEMON_JSON) ?? '';
+    if (!/^\{"debug": true.*\}$/s.test(text)) broken = text;
+  }
+  await Promise.all(ends);
+  t.equal(broken, undefined);
+  t.strictSame(
+    Object.keys(root.all()).filter((name) => name.includes('partial')),
+    [],
+  );
+});
+
+for (const [what, fill, message] of [
+  ['full', fillUp, /daemon\.json\S* cannot be written: the file system is full/],
+  ['read-only', remountReadOnly, /daemon\.json\S* cannot be written: the file system is read-only/],
+] as const)
+  t.test(`a file system that is ${what}: the file is what it was`, async (t) => {
+    if (!needs(t, 'root', 'mount')) return;
+    const text = JSON.stringify({ labels: ['x'.repeat(10_000)] });
+    const path = await mountSmall(t, 1);
+    const file = join(path, DAEMON_JSON);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    await fill(path);
+    const root = { path } as Root;
+    t.throws(() => write(root, 'docker'), { name: 'FileError', message });
+    t.equal(readFileSync(file, 'utf8'), text);
+    t.strictSame(readdirSync(dirname(file)), ['daemon.json'], 'nothing is left beside it');
+  });
+
+async function remountReadOnly(directory: string): Promise<void> {
+  execFileSync('mount', ['-o', 'remount,ro', directory]);
+}
+
+t.test('a file that is nested without an end, or refers to itself, is refused in words', async (t) => {
+  const aliases = [
+    'a: &a [x]',
+    ...[...'bcdefgh'].map((name, at) => `${name}: &${name} [${Array(9).fill(`*${'abcdefg'[at]}`)}]`),
+  ];
+  const cases: [FileClient, string, string][] = [
+    ['docker', DAEMON_JSON, '['.repeat(100_000)],
+    ['podman', '/etc/containers/registries.conf', `a=${'['.repeat(50_000)}${']'.repeat(50_000)}`],
+    ['k3s', '/etc/rancher/k3s/registries.yaml', aliases.join('\n')],
+  ];
+  for (const [client, path, text] of cases)
+    t.throws(
+      () => write(makeRoot(t, { [path]: text }), client),
+      { name: 'UneditableError', message: path },
+      client,
+    );
+});
+
+t.test('a link in a circle is told as one', async (t) => {
+  const root = makeRoot(t);
+  mkdirSync(join(root.path, '/etc/docker'), { recursive: true });
+  symlinkSync('daemon.json', join(root.path, DAEMON_JSON));
+  t.throws(() => write(root, 'docker'), { name: 'FileError', message: /links lead in a circle/ });
+});
+
 t.test('what is no file, or no text, is refused', async (t) => {
   const directory = makeRoot(t, { [`${DAEMON_JSON}/x`]: '' });
   t.throws(() => write(directory, 'docker'), {
@@ -152,7 +284,7 @@ t.test(
     if (!immutable('+i')) return t.plan(0, 'needs chattr');
     t.teardown(() => immutable('-i'));
     t.throws(() => write(root, 'docker'), {
-      name: 'PermissionError',
+      name: 'FileError',
       message: /daemon\.json cannot be written: permission denied\. Run this as root/,
     });
     t.equal(root.get(DAEMON_JSON), '{}');
@@ -163,7 +295,8 @@ t.test(
 
 t.test('what a killed run left is not in the way', async (t) => {
   const root = makeRoot(t, { [DAEMON_JSON]: '{}' });
-  writeFileSync(join(root.path, `${DAEMON_JSON}.hubcap-partial`), 'half');
+  const partial = join(root.path, `${DAEMON_JSON}.4194305.hubcap-partial`); // more than there are
+  writeFileSync(partial, 'half');
   write(root, 'docker');
   t.match(root.get(DAEMON_JSON), 'registry-mirrors');
   t.strictSame(Object.keys(root.all()), [DAEMON_JSON, `${DAEMON_JSON}.before-hubcap`]);

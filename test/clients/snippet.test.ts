@@ -30,7 +30,7 @@ t.test('Docker: plain HTTP on the loopback needs nothing else', async (t) => {
 });
 
 t.test('Docker: plain HTTP elsewhere is allowed, and on the loopback stays so', async (t) => {
-  const insecure = ['127.0.0.0/8', '::1/128', '10.0.0.5:5000'];
+  const insecure = ['127.0.0.0/8', '::1/128', 'http://10.0.0.5:5000'];
   t.match(filesOf('docker', remote), {
     '/etc/docker/daemon.json': {
       'registry-mirrors': ['http://10.0.0.5:5000'],

@@ -123,12 +123,12 @@ for (const [what, { client, path, before, edit, after, url: to = url }] of Objec
 
 t.test('what was there before is not taken out', async (t) => {
   const path = '/etc/docker/daemon.json';
-  const before = '{"insecure-registries": ["10.0.0.5:5000"]}';
+  const before = '{"insecure-registries": ["http://10.0.0.5:5000"]}';
   const files = new MemoryFiles({ [path]: before });
   files.write('docker', remote, HUB);
   files.texts.set(path, (files.read(path) ?? '').replace('{', '{"debug": true, '));
   files.undo('docker', remote);
-  t.equal(files.read(path), '{"debug": true, "insecure-registries": ["10.0.0.5:5000"]}');
+  t.equal(files.read(path), '{"debug": true, "insecure-registries": ["http://10.0.0.5:5000"]}');
 });
 
 t.test('what was written in two steps is taken out in one', async (t) => {

@@ -1,4 +1,5 @@
 /** Owns the inspection of buildkitd.toml. Pure. */
+import { isLoopback } from '../../clients/mirror-address.ts';
 import { type Finding, voiceOf } from '../check.ts';
 import { quoted } from '../redact.ts';
 import type { ClientFile, Inspection, MirrorUse } from './mirror-use.ts';
@@ -61,7 +62,6 @@ function mirrorUrl(entry: unknown, registry: Readonly<Record<string, unknown>>):
   if (entry.includes('://')) return 'has a scheme';
   const url = URL.parse(`https://${entry}`);
   if (!url) return 'is no HOST:PORT';
-  const isPlain =
-    valueIn(registry, url.host, 'http') ?? /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
+  const isPlain = valueIn(registry, url.host, 'http') ?? isLoopback(url);
   return isPlain === true ? new URL(`http://${entry}`) : url;
 }

@@ -1,4 +1,6 @@
 /** Owns which addresses dockerd takes as mirrors and insecure registries, as its own validation has it. Pure. */
+import { isLoopback, isPlainHttp } from '../../clients/mirror-address.ts';
+import { DEFAULT_INSECURE } from '../../clients/snippets/docker.ts';
 import { quoted } from '../redact.ts';
 
 /** Why an entry is of no use. */
@@ -46,7 +48,10 @@ export function mirrorFault(entry: string): EntryFault | undefined {
   return undefined;
 }
 
-/** moby `loadInsecureRegistries`: `HOST`, `HOST:PORT` or a CIDR; http:// and https:// are stripped with a warning. */
+/**
+ * moby `loadInsecureRegistries`: `HOST`, `HOST:PORT` or a CIDR. http:// and https:// are stripped with a word in the log;
+ * the BuildKit in Docker before 24 needs them.
+ */
 export function insecureFault(entry: string): EntryFault | undefined {
   const fault = (id: string, what: string, remedy: string, refused: Refusing = 'all') => {
     return { id: `insecure.${id}`, what, remedy, refused };
@@ -63,13 +68,20 @@ export function insecureFault(entry: string): EntryFault | undefined {
   const port = /^(?:\[[^\]]*\]|[^:]*):(.*)$/s.exec(bare)?.[1];
   if (port !== undefined && port.split(':').length === 1 && (!/^\d*$/.test(port) || Number(port) > 65_535))
     return fault('port', 'has a port that is none', 'write HOST:PORT');
-  if (scheme === undefined) return undefined;
-  return fault(
-    'scheme',
-    'has a scheme, which Docker strips with a warning',
-    `write "${hostIn(entry)}"`,
-    'none',
-  );
+  return undefined;
+}
+
+/**
+ * `docker pull` takes the scheme that a mirror is given with, the BuildKit in Docker before 29 does not: it speaks TLS
+ * to what is neither on the loopback nor insecure (moby, daemon.RegistryHosts).
+ * @param insecure entries of insecure-registries
+ * @returns whether `docker build` may go past a mirror that `docker pull` uses
+ */
+export function isForPullsAlone(url: URL, insecure: readonly string[]): boolean {
+  if (!isPlainHttp(url) || isLoopback(url)) return false;
+  const bare = insecure.map((entry) => entry.replace(/^https?:\/\//i, ''));
+  // Whether a CIDR has the address, a name behind it included, is Docker's to say.
+  return !bare.some((entry) => entry === url.host || (isCidr(entry) && !DEFAULT_INSECURE.includes(entry)));
 }
 
 /** @returns for whom a file with the fault is the end, as a part of a sentence */

@@ -1,8 +1,16 @@
 /** Owns the inspection of Docker's daemon.json: what dockerd refuses, and what it silently makes nothing of. Pure. */
+import { isLoopbackV4 } from '../../clients/mirror-address.ts';
 import { nearest } from '../../config/nearest.ts';
 import { type Finding, voiceOf } from '../check.ts';
 import { quoted } from '../redact.ts';
-import { consequence, type EntryFault, insecureFault, mirrorFault, type Refusing } from './docker-mirror.ts';
+import {
+  consequence,
+  type EntryFault,
+  insecureFault,
+  isForPullsAlone,
+  mirrorFault,
+  type Refusing,
+} from './docker-mirror.ts';
 import { readJson } from './json-fault.ts';
 import type { ClientFile, Inspection } from './mirror-use.ts';
 
@@ -74,14 +82,16 @@ function inspectKeys(path: string, settings: Record<string, unknown>): DockerIns
     ...entriesOf(path, INSECURE, settings[INSECURE], insecureFault),
   ];
   const mirrorEntries = textsIn(settings[MIRRORS]);
-  const insecure = textsIn(settings[INSECURE]).map((entry) => entry.replace(/^https?:\/\//i, ''));
-  const mirrors = mirrorEntries
+  const insecure = textsIn(settings[INSECURE]);
+  const urls = mirrorEntries
     .filter((entry) => !mirrorFault(entry) && URL.canParse(entry))
-    .map((entry) => new URL(entry))
-    .map((url) => ({
-      ...{ client: 'docker', file: path, url, registry: 'docker.io' },
-      isUnproven: insecure.includes(url.host) || isLoopbackV4(url.hostname),
-    }));
+    .map((entry) => new URL(entry));
+  findings.push(...urls.filter((url) => isForPullsAlone(url, insecure)).map((url) => pullsAlone(path, url)));
+  const allowed = insecure.map((entry) => entry.replace(/^https?:\/\//i, ''));
+  const mirrors = urls.map((url) => ({
+    ...{ client: 'docker', file: path, url, registry: 'docker.io' },
+    isUnproven: allowed.includes(url.host) || isLoopbackV4(url),
+  }));
   return { findings, mirrors, keys: Object.keys(settings), mirrorEntries };
 }
 
@@ -112,10 +122,14 @@ function entriesOf(
 
 function entryFinding(path: string, key: string, entry: string, fault: EntryFault): Finding {
   const { id, what, remedy, refused } = fault;
-  const isHarmless = key === INSECURE && refused === 'none';
-  const end = isHarmless ? '' : `, ${consequence(refused)}`;
-  const message = `${path}: ${key}: ${quoted(entry)} ${what}${end}`;
-  return say[isHarmless ? 'warning' : 'failed'](`docker.${id}`, message, remedy, { file: path, refused });
+  const message = `${path}: ${key}: ${quoted(entry)} ${what}, ${consequence(refused)}`;
+  return say.failed(`docker.${id}`, message, remedy, { file: path, refused });
+}
+
+function pullsAlone(path: string, url: URL): Finding {
+  const message = `${path}: ${url.origin} is for docker pull: docker build of Docker before 29 goes past plain HTTP there`;
+  const remedy = `add "${url.origin}" to ${INSECURE}: ${SETUP}`;
+  return say.warning('docker.build', message, remedy, { file: path, mirror: url.origin });
 }
 
 /** dockerd refuses keys that it does not know; a flag's name it takes, and makes nothing of it. */
@@ -165,9 +179,4 @@ function meantBy(key: string): string | undefined {
 
 function textsIn(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : [];
-}
-
-/** moby takes any certificate, and none, from `127.0.0.0/8`. */
-function isLoopbackV4(hostname: string): boolean {
-  return hostname === 'localhost' || /^127\./.test(hostname);
 }

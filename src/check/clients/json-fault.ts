@@ -46,7 +46,12 @@ function explain(text: string): Explanation {
   if (text.trim() === '')
     return { offset: 0, cause: 'it is empty', remedy: 'write {} into it, or remove it' };
   const errors: ParseError[] = [];
-  parse(text, errors, { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false });
+  try {
+    parse(text, errors, { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false });
+  } catch {
+    // It calls itself for what is inside.
+    return { offset: 0, cause: 'it is nested too deeply', remedy: OTHERWISE.remedy };
+  }
   const [first] = errors;
   if (!first) return unlikely(text);
   return explainError(text, first);

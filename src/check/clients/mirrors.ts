@@ -1,5 +1,6 @@
 /** Owns what is said of the mirrors that clients name: each address is tried once, whatever the number of clients. */
 import { join } from 'node:path';
+import { hostWithPort } from '../../clients/mirror-address.ts';
 import { type Finding, voiceOf } from '../check.ts';
 import type { MirrorUse } from './mirror-use.ts';
 import type { ClientFiles } from './read-files.ts';
@@ -161,7 +162,3 @@ const WHERE_CA: Readonly<Record<string, string>> = {
   containerd: 'name the authority with ca = "…" below its host',
   podman: 'put the authority into /etc/containers/certs.d/HOST:PORT/ca.crt',
 };
-
-function hostWithPort(url: URL): string {
-  return url.port === '' ? `${url.host}:${url.protocol === 'https:' ? 443 : 80}` : url.host;
-}

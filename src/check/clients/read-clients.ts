@@ -1,5 +1,9 @@
 /** Owns going through the clients of a machine: what is there is inspected, what is not is left out. */
 import { dirname, join } from 'node:path';
+import { BUILDKITD_TOML } from '../../clients/snippets/buildkit.ts';
+import { CONTAINERD_CONFIG } from '../../clients/snippets/containerd.ts';
+import { DAEMON_JSON } from '../../clients/snippets/docker.ts';
+import { K3S_REGISTRIES, RKE2_REGISTRIES } from '../../clients/snippets/k3s.ts';
 import { type Finding, voiceOf } from '../check.ts';
 import { inspectBuildkitd } from './buildkitd.ts';
 import { DEFAULT_HOSTS_DIRECTORY, inspectContainerd } from './containerd.ts';
@@ -12,10 +16,8 @@ import type { ClientFiles } from './read-files.ts';
 import { inspectRegistriesConf } from './registries-conf.ts';
 
 const say = voiceOf('clients');
-const DAEMON_JSON = '/etc/docker/daemon.json';
 const UNITS = ['/usr/lib/systemd/system', '/lib/systemd/system', '/etc/systemd/system'];
 const ENVIRONMENT_FILES = ['/etc/default/docker', '/etc/sysconfig/docker'];
-const CONTAINERD = '/etc/containerd/config.toml';
 const CONTAINERS = '/etc/containers';
 /** A file is one mirror or a few; there is no need to look at more. */
 const MAX_HOST_DIRECTORIES = 200;
@@ -35,9 +37,9 @@ export async function readClients(
     readDocker(files, running),
     readContainerd(files),
     readPodman(files, home),
-    readOne(files, '/etc/rancher/k3s/registries.yaml', inspectRegistriesYaml),
-    readOne(files, '/etc/rancher/rke2/registries.yaml', inspectRegistriesYaml),
-    readOne(files, '/etc/buildkit/buildkitd.toml', inspectBuildkitd),
+    readOne(files, K3S_REGISTRIES, inspectRegistriesYaml),
+    readOne(files, RKE2_REGISTRIES, inspectRegistriesYaml),
+    readOne(files, BUILDKITD_TOML, inspectBuildkitd),
   ]);
   const { findings, mirrors } = joined([docker, ...others]);
   const unread = files.unread.map(({ path, reason }) =>
@@ -97,7 +99,7 @@ async function readEnvironment(files: ClientFiles): Promise<Map<string, string>>
 }
 
 async function readContainerd(files: ClientFiles): Promise<Inspection> {
-  const main = await files.read(CONTAINERD);
+  const main = await files.read(CONTAINERD_CONFIG);
   const usual = await readHostDirectories(files, DEFAULT_HOSTS_DIRECTORY);
   if (!main && usual.length === 0) return { findings: [], mirrors: [] };
   const first = main ? [main] : [];
@@ -118,7 +120,7 @@ async function readContainerd(files: ClientFiles): Promise<Inspection> {
 async function readImports(files: ClientFiles, imports: readonly string[]): Promise<ClientFile[]> {
   const read = await Promise.all(
     imports.map(async (pattern) => {
-      const path = pattern.startsWith('/') ? pattern : join(dirname(CONTAINERD), pattern);
+      const path = pattern.startsWith('/') ? pattern : join(dirname(CONTAINERD_CONFIG), pattern);
       const [, directory, ending] = /^(.*)\/\*([^*/]*)$/.exec(path) ?? [];
       if (directory !== undefined) return await files.readAll(directory, ending ?? '');
       return await files.read(path);

@@ -1,6 +1,6 @@
 /** Owns reading the files of clients below a root: bounded, and never a failure. */
 import { constants } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClientFile } from './mirror-use.ts';
 
@@ -30,8 +30,10 @@ export class ClientFiles {
   /** @param path as the client knows it. @returns undefined where there is none, or none that can be read */
   async read(path: string): Promise<ClientFile | undefined> {
     try {
+      const place = this.#placeOf(path);
+      if (await this.#isOutside(place)) return this.#leave(path, `is a symbolic link out of ${this.#root}`);
       // What is no file (a pipe) must not be waited for.
-      const file = await open(join(this.#root, path), constants.O_RDONLY | constants.O_NONBLOCK);
+      const file = await open(place, constants.O_RDONLY | constants.O_NONBLOCK);
       try {
         const found = await file.stat();
         if (!found.isFile()) return this.#leave(path, 'is no file');
@@ -53,7 +55,8 @@ export class ClientFiles {
   /** @returns the names in a directory, in the order of their names; none where there is none */
   async list(path: string): Promise<string[]> {
     try {
-      return (await readdir(join(this.#root, path))).sort();
+      const place = this.#placeOf(path);
+      return (await this.#isOutside(place)) ? [] : (await readdir(place)).sort();
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
       if (code === 'EACCES') this.#leave(path, 'may not be read by this user: run this as root');
@@ -66,6 +69,18 @@ export class ClientFiles {
     const names = (await this.list(directory)).filter((name) => name.endsWith(ending));
     const files = await Promise.all(names.map((name) => this.read(join(directory, name))));
     return files.filter((file) => file !== undefined);
+  }
+
+  /** `..` in a path ends at the root, as it does for the client. */
+  #placeOf(path: string): string {
+    return join(this.#root, join('/', path));
+  }
+
+  /** A link of another machine means a file of that machine, which is not the one of this. */
+  async #isOutside(place: string): Promise<boolean> {
+    if (this.isMachine) return false;
+    const [root, real] = await Promise.all([realpath(this.#root), realpath(place)]);
+    return root !== '/' && real !== root && !real.startsWith(`${root}/`);
   }
 
   #leave(path: string, reason: string): undefined {

@@ -1,6 +1,6 @@
 /** Owns the mirrors of hubcap in a `buildkitd.toml`. Pure. */
-import { isPlainHttp, quote } from '../mirror-address.ts';
-import { BUILDKITD_TOML, mirrorsText, plainHttpText } from '../snippets/buildkit.ts';
+import { quote } from '../mirror-address.ts';
+import { BUILDKITD_TOML, hostText, httpOf, mirrorsText } from '../snippets/buildkit.ts';
 import { type FileEdit, UneditableError } from './file-edit.ts';
 import { append, placeOf, prependItem, removeItem, removeLines } from './text.ts';
 import { entryAt, insertFirst, parseToml, type Toml, tableAt, valueAt } from './toml.ts';
@@ -10,13 +10,13 @@ export function buildkitdTomlEdit(url: URL, upstreams: readonly string[]): FileE
     path: BUILDKITD_TOML,
     add(text = '') {
       const mirrored = upstreams.reduce((now, upstream) => addMirror(now, url, upstream), text);
-      return isPlainHttp(url) ? addPlainHttp(mirrored, url) : mirrored;
+      return addHttp(mirrored, url);
     },
     remove(text, before) {
       const known = before === undefined ? undefined : parseToml(before);
       const rest = upstreams.reduce((now, upstream) => removeMirror(now, url, upstream, known), text);
       const isStillUsed = mirroredRegistries(rest, url).length > 0;
-      return isPlainHttp(url) && !isStillUsed ? removePlainHttp(rest, url, known) : rest;
+      return isStillUsed ? rest : removeHttp(rest, url, known);
     },
     has: (text) => mirroredRegistries(text, url).length > 0,
     isNothing: (text) => text.trim() === '',
@@ -56,18 +56,18 @@ function addMirror(text: string, url: URL, upstream: string): string {
   return insertFirst(text, table, `mirrors = [${quote(url.host)}]`);
 }
 
-function addPlainHttp(text: string, url: URL): string {
+function addHttp(text: string, url: URL): string {
+  const wanted = httpOf(url);
   const toml = parseToml(text);
   const settings = valueAt(toml.value, ['registry', url.host]);
-  const http = valueAt(settings, ['http']);
-  if (http === true) return text;
-  if (settings === undefined) return append(text, plainHttpText(url));
+  if (wanted === undefined || valueAt(settings, ['http']) === wanted) return text;
+  if (settings === undefined) return append(text, hostText(url));
   const table = tableAt(toml, ['registry', url.host]);
   if (!table) throw unknownForm(toml, url.host);
   const entry = entryAt(table, 'http');
-  if (entry)
-    throw new UneditableError(`${url.host} needs http = true: it has no TLS`, placeOf(text, entry.range[0]));
-  return insertFirst(text, table, 'http = true');
+  if (!entry) return insertFirst(text, table, `http = ${wanted}`);
+  const why = wanted ? 'it has no TLS' : 'it has TLS';
+  throw new UneditableError(`${url.host} needs http = ${wanted}: ${why}`, placeOf(text, entry.range[0]));
 }
 
 function removeMirror(text: string, url: URL, upstream: string, before: Toml | undefined): string {
@@ -86,7 +86,8 @@ function removeMirror(text: string, url: URL, upstream: string, before: Toml | u
   return removeLines(text, isOurs ? table.range : entry.range, isOurs);
 }
 
-function removePlainHttp(text: string, url: URL, before: Toml | undefined): string {
+function removeHttp(text: string, url: URL, before: Toml | undefined): string {
+  if (httpOf(url) === undefined) return text;
   const path = ['registry', url.host];
   const table = tableAt(parseToml(text), path);
   const entry = table && entryAt(table, 'http');

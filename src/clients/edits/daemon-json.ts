@@ -26,7 +26,7 @@ export function daemonJsonEdit(url: URL): FileEdit {
       const known = before === undefined ? undefined : new Before(before);
       const isOurMirror = (one: string) => isMirror(one, url) && !known?.has(MIRRORS, one);
       const rest = removeItems(text, MIRRORS, isOurMirror, known);
-      return removeItems(rest, INSECURE, (one) => one === url.host && !known?.has(INSECURE, one), known);
+      return removeItems(rest, INSECURE, (one) => one === url.origin && !known?.has(INSECURE, one), known);
     },
     has: (text) => text.trim() !== '' && stringsOf(text, MIRRORS)?.some((one) => isMirror(one, url)) === true,
     isNothing: (text) => text.trim() === '' || Object.keys(readObject(text)).length === 0,

@@ -7,7 +7,7 @@ export const BUILDKITD_TOML = '/etc/buildkit/buildkitd.toml';
 export function buildkitSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
   const tables = [
     ...upstreams.map((upstream) => mirrorsText(url, upstream)),
-    ...(isPlainHttp(url) ? [plainHttpText(url)] : []),
+    ...(httpOf(url) === undefined ? [] : [hostText(url)]),
   ];
   const isLocal = isLoopback(url);
   const network = isLocal ? ' --driver-opt network=host' : '';
@@ -43,8 +43,14 @@ export function mirrorsText(url: URL, upstream: string): string {
 `;
 }
 
-export function plainHttpText(url: URL): string {
+/** @returns what `http` has to be for the mirror: BuildKit takes TLS for granted, and plain HTTP on the loopback; undefined where that is so */
+export function httpOf(url: URL): boolean | undefined {
+  return isPlainHttp(url) ? true : isLoopback(url) ? false : undefined;
+}
+
+/** @returns the table of the mirror's own host */
+export function hostText(url: URL): string {
   return `[registry.${quote(url.host)}]
-  http = true
+  http = ${httpOf(url)}
 `;
 }

@@ -10,16 +10,16 @@ export const DOCKER_HOSTS = '/etc/docker/certs.d';
 export const DEFAULT_INSECURE: readonly string[] = ['127.0.0.0/8', '::1/128'];
 
 /**
- * `docker pull` takes the scheme that a mirror is given with. The BuildKit in Docker before 29 takes the host alone, and
- * HTTP for it only where it is insecure (moby, daemon.RegistryHosts).
+ * `docker pull` takes the scheme that a mirror is given with, and needs none of this. The BuildKit in Docker before 29
+ * takes the host alone: it speaks TLS to what is not on the loopback, and goes past a mirror that does not, unless that
+ * is insecure; before Docker 24 it must have its scheme there (moby, daemon.RegistryHosts; moby#45992).
  * @param there what `insecure-registries` has; undefined where it is not there
- * @returns what it has to have besides
+ * @returns what it has to have besides, so that `docker build` pulls through the mirror as well
  */
 export function missingInsecure(url: URL, there: readonly string[] | undefined): string[] {
-  if (!isPlainHttp(url)) return [];
-  if (there === undefined) return isLoopbackV4(url) ? [] : [...DEFAULT_INSECURE, url.host];
-  const isCovered = there.includes(url.host) || (isLoopbackV4(url) && there.includes('127.0.0.0/8'));
-  return isCovered ? [] : [url.host];
+  if (!isPlainHttp(url) || isLoopbackV4(url)) return [];
+  if (there === undefined) return [...DEFAULT_INSECURE, url.origin];
+  return there.includes(url.host) || there.includes(url.origin) ? [] : [url.origin];
 }
 
 export function dockerSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
@@ -44,7 +44,7 @@ export function dockerSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
     reload: 'systemctl reload docker',
     notes: [
       "registry-mirrors is for Docker Hub alone: that is Docker's rule.",
-      'Docker does not start where --registry-mirror is given to it as a flag too.',
+      `Docker does not start where ${insecure.length > 0 ? '--registry-mirror or --insecure-registry' : '--registry-mirror'} is given to it as a flag too.`,
       ...(others.length > 0
         ? [
             `The hosts.toml for ${listHosts(others)} is read by Docker 29 and later with the containerd image store. Any other Docker does not look at it, and fetches from ${listHosts(others)} without the mirror.`,
@@ -52,6 +52,7 @@ export function dockerSnippet({ url, upstreams }: SnippetWish): ClientSnippet {
         : []),
       ...(insecure.length > 0
         ? [
+            'insecure-registries is for docker build: the BuildKit in Docker before 29 goes past a mirror with plain HTTP without it, unlike docker pull.',
             `${listHosts(DEFAULT_INSECURE)} are what Docker starts with; Docker 29.10 and later forgets them where insecure-registries is given.`,
           ]
         : []),

@@ -12,6 +12,8 @@ export interface DaemonJsonCase {
 
 const mirrors = (...entries: unknown[]): string => JSON.stringify({ 'registry-mirrors': entries });
 const insecure = (...entries: unknown[]): string => JSON.stringify({ 'insecure-registries': entries });
+const both = (mirror: string, ...entries: string[]): string =>
+  JSON.stringify({ 'registry-mirrors': [mirror], 'insecure-registries': entries });
 const GOOD = 'http://127.0.0.1:5000';
 
 export const daemonJsonCases: readonly DaemonJsonCase[] = [
@@ -20,7 +22,16 @@ export const daemonJsonCases: readonly DaemonJsonCase[] = [
   { text: mirrors('HTTP://127.0.0.1:5000'), id: undefined },
   { text: mirrors('https://mirror.example'), id: undefined },
   { text: mirrors('http://[::1]:5000'), id: undefined },
-  { text: mirrors('http://192.0.2.1:5000'), id: undefined },
+  {
+    text: mirrors('http://192.0.2.1:5000'),
+    id: 'docker.build',
+    says: /is for docker pull.*add "http:\/\/192/,
+  },
+  { text: both('http://192.0.2.1:5000', '192.0.2.1:5000'), id: undefined },
+  { text: both('http://192.0.2.1:5000/', 'http://192.0.2.1:5000'), id: undefined },
+  { text: both('http://[fd00::1]:5000', 'http://[fd00::1]:5000', '::1/128'), id: undefined },
+  { text: both('http://mirror.example', '192.0.2.0/24'), id: undefined },
+  { text: both('http://192.0.2.1:5000', '127.0.0.0/8', '192.0.2.1:5001'), id: 'docker.build' },
   { text: mirrors(GOOD, GOOD), id: undefined },
   { text: '{"registry-mirrors":[]}', id: undefined },
   { text: '{"registry-mirrors":null}', id: undefined },
@@ -100,7 +111,7 @@ export const daemonJsonCases: readonly DaemonJsonCase[] = [
   { text: mirrors('http://127.0.0.1:99999'), id: 'docker.mirror.port' },
   { text: mirrors('http://::1:5000'), id: 'docker.mirror.host' },
   { text: mirrors('http://'), id: 'docker.mirror.host' },
-  { text: insecure('http://10.0.0.1:5000'), id: 'docker.insecure.scheme' },
+  { text: insecure('http://10.0.0.1:5000', 'https://registry.example'), id: undefined },
   { text: insecure('ftp://10.0.0.1:5000'), id: 'docker.insecure.scheme' },
   { text: insecure('10.0.0.1:5000/'), id: 'docker.insecure.path' },
   { text: insecure('10.0.0.1:5000/v2'), id: 'docker.insecure.path' },

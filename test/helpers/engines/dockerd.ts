@@ -10,6 +10,8 @@ import { type Finished, runProgram, startProgram } from './program.ts';
 export const dockerNeeds = ['root', 'dockerd', 'docker', 'containerd', 'runc'] as const;
 
 export interface Docker {
+  /** of its API */
+  socket: string;
   /** Runs the `docker` command. Throws when it fails. */
   docker(...args: string[]): Promise<string>;
   /** Runs it and tells how it ended. */
@@ -24,7 +26,8 @@ export async function startDockerd(t: Test, daemonJson: object | string): Promis
   const configFile = join(directory, 'daemon.json');
   await writeFile(configFile, typeof daemonJson === 'string' ? daemonJson : JSON.stringify(daemonJson));
   await mkdir(join(directory, 'client'));
-  const host = `unix://${join(directory, 'docker.sock')}`;
+  const socket = join(directory, 'docker.sock');
+  const host = `unix://${socket}`;
   const daemon = startProgram(
     t,
     'dockerd',
@@ -45,6 +48,7 @@ export async function startDockerd(t: Test, daemonJson: object | string): Promis
   await daemon.line(/API listen on/);
   const env = { HOME: directory, DOCKER_HOST: host, DOCKER_CONFIG: join(directory, 'client') };
   return {
+    socket,
     async docker(...args) {
       const finished = await runProgram(t, 'docker', args, { env });
       if (finished.code !== 0) {
