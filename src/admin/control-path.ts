@@ -1,7 +1,7 @@
 /** Owns where the control socket is, for the daemon that makes it and the commands that look for it. */
 import { createHash } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /** sun_path holds 108 bytes with its end mark on Linux, 104 on other systems. */
@@ -14,7 +14,7 @@ const MAX_PATH_BYTES = 103;
 export function controlPaths(directory: string, override: string | undefined): string[] {
   if (override !== undefined) return [override];
   const name = createHash('sha256').update(directory).digest('hex').slice(0, 16);
-  const short = join(tmpdir(), `hubcap-${userInfo().uid}`, `${name}.sock`);
+  const short = join(tmpdir(), `hubcap-${ownId()}`, `${name}.sock`);
   return [join(directory, 'control.sock'), short].filter((path) => Buffer.byteLength(path) <= MAX_PATH_BYTES);
 }
 
@@ -39,8 +39,13 @@ export async function isTrustedControlPath(path: string): Promise<boolean> {
 async function isOwn(path: string): Promise<boolean> {
   try {
     const { uid, mode } = await lstat(path);
-    return uid === userInfo().uid && (mode & 0o022) === 0;
+    return uid === ownId() && (mode & 0o022) === 0;
   } catch {
     return false; // not there: nobody's
   }
+}
+
+/** Not of `os.userInfo()`, which throws where the number has no account: containers are run by any number. */
+function ownId(): number {
+  return process.getuid?.() ?? -1;
 }

@@ -1,5 +1,4 @@
 /** `hubcap check`: what is wrong here, with hubcap, its upstreams and the clients of this machine, and what to do about it. */
-import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { countByStatus } from '../check/check.ts';
@@ -11,7 +10,15 @@ import { parseFullName } from '../oci/image-name.ts';
 import { referenceText } from '../oci/reference.ts';
 import { formatFindings, lookFrom, toDocument } from './check-format.ts';
 import { untilInterrupted } from './interruption.ts';
-import { allValues, configFile, configFrom, environment, oneValue, withCommonOptions } from './options.ts';
+import {
+  accountHome,
+  allValues,
+  configFile,
+  configFrom,
+  environment,
+  oneValue,
+  withCommonOptions,
+} from './options.ts';
 import { ReportedError } from './reported-error.ts';
 
 const PARTS = ['hubcap', 'upstreams', 'clients'] as const;
@@ -71,7 +78,7 @@ export function check(version: string): CommandModule<object, Options> {
     handler: async ({ root = '/', image = [], only = [], json, ...flags }) => {
       const config = readConfig(flags);
       const request = {
-        ...{ config, version, dockerSocket: DOCKER_SOCKET, home: homedir(), uid: process.getuid?.() },
+        ...{ config, version, dockerSocket: DOCKER_SOCKET, home: accountHome(), uid: process.getuid?.() },
         root: resolve(root),
         parts: partsOf(only),
         images: imagesOf(image, config),

@@ -79,8 +79,17 @@ function sourcesOf(flags: Flags): Sources {
     flags,
     env: process.env,
     isTty: process.stdout.isTTY === true,
-    homedir: homedir(),
+    homedir: accountHome(),
     cwd: process.cwd(),
     uid: process.getuid?.(),
   };
+}
+
+/** @returns the account's home directory; empty where there is neither HOME nor an account: containers are run by any number */
+export function accountHome(): string {
+  try {
+    return homedir();
+  } catch {
+    return '';
+  }
 }

@@ -192,10 +192,19 @@ async function seeRun(t: Test, { podman, start, try: attempt }: Builder): Promis
     'run',
     '--name=unwell',
     '--network=none',
+    // As OpenShift has it: a number that is nobody's, in the group 0.
+    '--user=123456:0',
+    '--passwd=false',
+    ...HARDENED,
     '--env=HUBCAP_ADMIN=127.0.0.2:5001',
     'hubcap',
   );
   await unwell.line(/"msg":"ready"/);
+  t.match(
+    await podman('exec', 'unwell', 'hubcap', 'images', '--json'),
+    /^\S*$/,
+    'by a number without an account',
+  );
   t.not((await attempt('healthcheck', 'run', 'unwell')).code, 0, 'who does not answer there is not healthy');
   await podman('rm', '--force', 'unwell');
 }
