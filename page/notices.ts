@@ -40,7 +40,17 @@ const OFFLINE: Notice = {
   command: 'hubcap offline off',
 };
 
+/** What `/readyz` says while hubcap ends: no trouble of the disk. */
+const STOPPING: Notice = {
+  key: 'stopping',
+  level: 'off',
+  title: 'hubcap is stopping',
+  text: 'Pulls that run are brought to their end as far as there is time; nothing new is taken.',
+  command: undefined,
+};
+
 function diskNotices({ store, directory }: PageStatus, notReady: readonly string[]): Notice[] {
+  if (notReady.includes('stopping')) return [STOPPING];
   const reasons = store.isWritable || notReady.length > 0 ? notReady : ['it does not say why'];
   if (reasons.length === 0) return [];
   return [

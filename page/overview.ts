@@ -3,6 +3,7 @@ import type { HistorySample } from '../src/admin/history.ts';
 import type { PageStatus } from '../src/admin/status.ts';
 import { givenOf } from '../src/totals.ts';
 import { formatBytes } from '../src/units.ts';
+import { isLoopbackName } from './client-address.ts';
 import { h, part, show } from './dom.ts';
 import { figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
 import type { Notice } from './notices.ts';
@@ -17,7 +18,8 @@ export function overallOf(notices: readonly Notice[]): { level: Level; text: str
   const warn = count('warn');
   const others = warn === 0 ? '' : `, ${countOf(warn, 'warning')}`;
   if (bad > 0) return { level: 'bad', text: `${countOf(bad, 'problem')}${others}` };
-  if (count('off') > 0) return { level: 'off', text: `offline${others}` };
+  const [off] = notices.filter(({ level }) => level === 'off');
+  if (off) return { level: 'off', text: `${off.key}${others}` };
   return warn > 0 ? { level: 'warn', text: `serving${others}` } : { level: 'good', text: 'serving' };
 }
 
@@ -28,10 +30,18 @@ export function showOverview(status: PageStatus, notices: readonly Notice[]): vo
     part('identity'),
     h('span', {}, `version ${status.version}`),
     h('span', {}, `up for ${formatSpan(status.uptimeS * 1000)}`),
-    ...(status.listen === undefined ? [] : [h('span', {}, `mirror at ${status.listen}`)]),
+    ...listenWords(status).map((words) => h('span', {}, words)),
   );
   document.title = level === 'good' ? 'hubcap' : `${text} · hubcap`;
   show(part('notices'), ...notices.map(describe));
+}
+
+/** @returns where the mirror is; the daemon tells of all addresses as of its own one */
+export function listenWords({ listen, isLocalOnly }: Pick<PageStatus, 'listen' | 'isLocalOnly'>): string[] {
+  const url = URL.parse(listen ?? '');
+  if (!url) return [];
+  const isEverywhere = !isLocalOnly && isLoopbackName(url.hostname);
+  return [isEverywhere ? `mirror on port ${url.port || 80} of every address` : `mirror at ${listen}`];
 }
 
 function describe({ key, level, title, text, command }: Notice): HTMLElement {

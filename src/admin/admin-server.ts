@@ -71,6 +71,9 @@ const READ_LIMITS = {
   maxHeaderSize: 16 * 1024,
 };
 
+/** Who asks and then takes nothing of the answer is not waited for longer. */
+const ADMIN_IDLE_MS = 60_000;
+
 /**
  * An archive takes as long to come as it takes, and a bundle to be read. Who neither sends nor takes anything for this
  * long has gone; while an import tells how far it is, its sender may be as slow as it likes.
@@ -83,7 +86,7 @@ const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0, maxHeaderSize: 1024 
 export function createAdminServer(services: AdminServices): Server {
   return createServer(READ_LIMITS, (request, response) => {
     answerByRoute(request, response, ADMIN_ROUTES, services);
-  });
+  }).setTimeout(ADMIN_IDLE_MS);
 }
 
 /** Makes the control socket's server. Who may connect may ask for everything: the socket's mode is the permission. */
@@ -165,6 +168,7 @@ function readImageQuery(query: URLSearchParams): ImageQuery {
     sort,
     offset: readCount(query, 'offset', 0, Number.MAX_SAFE_INTEGER),
     limit: readCount(query, 'limit', 100, MAX_TOLD),
+    isQuick: query.get('quick') === 'yes',
   };
 }
 

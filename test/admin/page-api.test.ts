@@ -1,11 +1,12 @@
 import t, { type Test } from 'tap';
+import { seedStore } from '../../bench/seed-store.ts';
 import type { HistoryDocument } from '../../src/admin/history.ts';
 import type { ImagePage } from '../../src/admin/image-browser.ts';
 import type { MissesPage } from '../../src/admin/misses.ts';
 import type { PageStatus } from '../../src/admin/status.ts';
 import { type Ask, fetch } from '../helpers/client.ts';
 import { imageOf, indexOf, KIB } from '../helpers/content.ts';
-import { type MirrorSettings, type RunningMirror, startMirror } from '../helpers/mirror.ts';
+import { type MirrorSettings, makeDirectory, type RunningMirror, startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
 
 async function read<T>(mirror: RunningMirror, path: string, ask: Ask = {}): Promise<T> {
@@ -34,7 +35,7 @@ async function startPulled(t: Test, settings: Partial<MirrorSettings> = {}) {
 t.test('images are searched, sorted and told a part at a time', async (t) => {
   const { mirror, index } = await startPulled(t);
   const all = await read<ImagePage>(mirror, '/api/images');
-  t.match(all, { total: 3, matching: 3, isTruncated: false });
+  t.match(all, { isCounted: true, total: 3, matching: 3, isTruncated: false });
   t.same(
     all.images.map(({ reference }) => reference),
     ['docker.io/library/alpine:3.20', 'docker.io/library/alpine:edge', 'docker.io/owner/app:v1'],
@@ -54,6 +55,40 @@ t.test('images are searched, sorted and told a part at a time', async (t) => {
   t.match(part, { matching: 3, images: [{ reference: 'docker.io/library/alpine:edge' }] });
   t.equal(part.images.length, 1);
   t.same((await read<ImagePage>(mirror, '/api/images?offset=9')).images, []);
+});
+
+t.test('the first names come before all are counted, to who wants them so', async (t) => {
+  const directory = await makeDirectory(t);
+  await seedStore(directory, { images: 1000, layers: 1 });
+  const registry = await startRegistry(t);
+  const mirror = await startMirror(t, { upstreams: { 'docker.io': { at: registry } }, directory });
+  const ask = (query: string) => read<ImagePage>(mirror, `/api/images?limit=25${query}`);
+  const [early, whole, found] = await Promise.all([
+    ask('&quick=yes'),
+    ask(''),
+    ask('&quick=yes&search=seed-7'),
+  ]);
+  t.equal(early.isCounted, false);
+  t.ok(early.total < 1000, `${early.total} were read`);
+  t.match(whole, { isCounted: true, total: 1000, matching: 1000 });
+  t.match(found, { isCounted: true, total: 1000 }, 'what is searched for may be anywhere');
+  t.same(early.images, whole.images, 'they are the same');
+  t.match(await ask('&quick=yes'), { isCounted: true, total: 1000 }, 'what is known is told');
+});
+
+t.test('what a browser or a proxy has to know is told with each answer', async (t) => {
+  const { mirror } = await startPulled(t);
+  for (const path of ['status', 'images', 'misses', 'history', 'ready']) {
+    const { headers } = await fetch(`${mirror.admin}/api/${path}`, {});
+    t.match(
+      headers,
+      { 'cache-control': 'no-store', 'cross-origin-resource-policy': 'same-origin' },
+      'kept by nobody, and embedded nowhere else',
+    );
+  }
+  const written = await fetch(`${mirror.admin}/api/status`, { method: 'POST' });
+  t.equal(written.status, 405);
+  t.equal(written.headers.allow, 'GET, HEAD');
 });
 
 t.test('the last used comes first where that is wanted', async (t) => {
@@ -109,16 +144,7 @@ t.test('what is asked wrongly is said', async (t) => {
 t.test('names stay with who may hear them', async (t) => {
   const { mirror, registry } = await startPulled(t, { adminNames: 'nobody' });
   const everything = async (): Promise<string> => {
-    const paths = [
-      '/',
-      '/page.js',
-      '/metrics',
-      '/readyz',
-      '/api/status',
-      '/api/history',
-      '/api/images',
-      '/api/misses',
-    ];
+    const paths = ['/metrics', '/readyz', '/api/status', '/api/history', '/api/images', '/api/misses'];
     const answers = await Promise.all(paths.map((path) => fetch(mirror.admin + path, {})));
     return answers.map(({ body }) => String(body)).join('\n');
   };

@@ -83,6 +83,7 @@ if (browser) {
     const odd: Told = {
       ...office(Date.now(), 'stale'),
       images: {
+        isCounted: true,
         total: 1,
         matching: 1,
         isTruncated: true,
@@ -249,7 +250,7 @@ if (browser) {
     const told: Told = {
       status,
       notReady: [evil],
-      images: { total: 1, matching: 1, isTruncated: false, images: [image] },
+      images: { isCounted: true, total: 1, matching: 1, isTruncated: false, images: [image] },
       misses: { total: 1, misses: [missOf(evil, now, { reason: evil, cause: evil, platform: evil })] },
     };
     await browser.look(t, mirror.admin, { before: telling(() => told) }, async (page) => {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { noticesOf } from '../../page/notices.ts';
-import { overallOf } from '../../page/overview.ts';
+import { listenWords, overallOf } from '../../page/overview.ts';
 import { accountWords, endpointWords, upstreamWords } from '../../page/upstream-words.ts';
 import type { PageStatus } from '../../src/admin/status.ts';
 import { accountOf, endpointOf, statusOf, upstreamOf } from './documents.ts';
@@ -31,6 +31,21 @@ t.test('the disk', async (t) => {
   t.match(told({ store: { ...store, pins: 3, pinnedBytes: 2, maxBytes: 1 } }), [
     { level: 'warn', title: /pinned/ },
   ]);
+});
+
+t.test('who stops has no trouble with the disk', async (t) => {
+  const notices = told({ isOffline: true }, ['stopping']);
+  t.match(notices[0], { level: 'off', title: 'hubcap is stopping', command: undefined });
+  t.notMatch(notices[0]?.text, /room|permissions|caching/);
+  t.same(overallOf(notices), { level: 'off', text: 'stopping' });
+});
+
+t.test('where the mirror is', async (t) => {
+  const words = (listen: string | undefined, isLocalOnly: boolean) => listenWords({ listen, isLocalOnly });
+  t.same(words('http://127.0.0.1:5000', true), ['mirror at http://127.0.0.1:5000']);
+  t.same(words('http://10.0.0.7:5000', false), ['mirror at http://10.0.0.7:5000']);
+  t.same(words('http://127.0.0.1:5000', false), ['mirror on port 5000 of every address']);
+  t.same(words(undefined, true), []);
 });
 
 t.test('offline is one notice, whatever the upstreams were before', async (t) => {
