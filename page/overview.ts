@@ -4,7 +4,7 @@ import type { PageStatus } from '../src/admin/status.ts';
 import { givenOf } from '../src/totals.ts';
 import { formatBytes } from '../src/units.ts';
 import { isLoopbackName } from './client-address.ts';
-import { h, part, show } from './dom.ts';
+import { announce, h, part, show } from './dom.ts';
 import { figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
 import type { Notice } from './notices.ts';
 import { badge, bar } from './state.ts';
@@ -34,6 +34,16 @@ export function showOverview(status: PageStatus, notices: readonly Notice[]): vo
   );
   document.title = level === 'good' ? 'hubcap' : `${text} · hubcap`;
   show(part('notices'), ...notices.map(describe));
+  say(notices.map(({ title }) => title).join('. '));
+}
+
+let said = '';
+
+/** What is shown counts down; who listens hears what is new, once. */
+function say(titles: string): void {
+  if (titles === said) return;
+  said = titles;
+  announce(titles === '' ? 'All is well again' : titles);
 }
 
 /** @returns where the mirror is; the daemon tells of all addresses as of its own one */
@@ -82,21 +92,29 @@ export function showTiles(status: PageStatus, samples: readonly HistorySample[],
   );
 }
 
-function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[], nowMs: number): Tile[] {
+function trafficTiles(
+  { totals, uptimeS }: PageStatus,
+  samples: readonly HistorySample[],
+  nowMs: number,
+): Tile[] {
   if (!totals) return [];
   const { hitRate, servedBytes, storeBytes, savedBytes, savedShare, fetchedBytes } = figuresOf(totals);
   const { hits, fetched } = givenOf(totals);
+  const since = formatSpan(uptimeS * 1000);
   const hour = sumOf(minutesOf(samples, nowMs));
   return [
     {
       name: 'Hit rate',
       value: formatShare(hitRate),
-      notes: [`of ${countOf(hits + fetched, 'request')}`, `last hour ${formatShare(hitRateIn(hour))}`],
+      notes: [
+        `of ${countOf(hits + fetched, 'request')} in ${since}`,
+        `last hour ${formatShare(hitRateIn(hour))}`,
+      ],
     },
     {
       name: 'Served',
       value: formatBytes(servedBytes),
-      notes: [`${formatBytes(storeBytes)} from disk`, `${formatBytes(fetchedBytes)} fetched`],
+      notes: [`in ${since}, ${formatBytes(storeBytes)} from disk`, `${formatBytes(fetchedBytes)} fetched`],
     },
     {
       name: 'Saved',

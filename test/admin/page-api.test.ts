@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { seedStore } from '../../bench/seed-store.ts';
 import type { HistoryDocument } from '../../src/admin/history.ts';
@@ -158,6 +160,25 @@ t.test('names stay with who may hear them', async (t) => {
   });
   t.same(settings, ['adminNames'], 'at once, without a restart');
   t.match(await everything(), /alpine/);
+});
+
+/** As nginx asks by its defaults. */
+async function askAsProxy(mirror: RunningMirror, path: string): Promise<string> {
+  const { host, hostname, port } = new URL(mirror.admin);
+  const socket = connect(Number(port), hostname);
+  socket.write(`GET ${path} HTTP/1.0\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  return await text(socket);
+}
+
+t.test('who asks by way of a proxy that names nobody is told no names', async (t) => {
+  const { mirror } = await startPulled(t);
+  t.match(await askAsProxy(mirror, '/api/images'), /^HTTP\/1\.1 403 /);
+  t.match(await askAsProxy(mirror, '/api/status'), /"tellsNames":false/);
+});
+
+t.test('a request by its whole address is no way around', async (t) => {
+  const { mirror } = await startPulled(t);
+  t.match(await askAsProxy(mirror, 'http://evil.example/api/images'), /^HTTP\/1\.1 404 /);
 });
 
 t.test('a page of somebody else cannot read them under a name of its own', async (t) => {

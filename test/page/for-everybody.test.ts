@@ -6,7 +6,7 @@ import { startRegistry } from '../helpers/registry.ts';
 import { until } from '../helpers/waiting.ts';
 import { accessibilityTree } from './accessibility-tree.ts';
 import { contrastFaults } from './contrast.ts';
-import { imageOf, missOf, statusOf, type Told, tell } from './documents.ts';
+import { imageOf, missOf, statusOf, type Told, tell, upstreamOf } from './documents.ts';
 import { office, type Situation } from './office.ts';
 
 const browser = await startChromium(t);
@@ -120,6 +120,36 @@ if (browser) {
       await page.evaluate(() => document.querySelector('h1')?.style.setProperty('color', '#999'));
       const { faults } = await page.evaluate(contrastFaults);
       t.match(faults, [/^2\.\d+ hubcap/]);
+    });
+  });
+
+  t.test('who listens hears what is new, once, and no countdown', async (t) => {
+    const beganMs = Date.now();
+    const restingUntil = new Date(beganMs + 1200_000).toISOString();
+    const resting = { upstreams: [upstreamOf('docker.io', { restingUntil })] };
+    let asked = 0;
+    let change: Parameters<typeof statusOf>[1] = resting;
+    const before = telling(() => ({ status: statusOf(beganMs + (asked++ / 5) * 2000, change) }));
+    await browser.look(t, mirror.admin, { before, isHastened: true }, async (page, soon) => {
+      const announced = () => page.locator('#announcements').textContent();
+      await soon(async () => (await announced()) === 'docker.io: resting');
+      await page.locator('#images').getByText('No image is here yet').waitFor();
+      await page.evaluate(() => {
+        const live = document.querySelectorAll('[aria-live], [role=status], [role=alert]');
+        const heard: string[] = [];
+        const observer = new MutationObserver((all) =>
+          heard.push(...all.map(({ target }) => `${target.textContent}`)),
+        );
+        for (const one of live)
+          observer.observe(one, { subtree: true, childList: true, characterData: true });
+        Object.assign(window, { heard });
+      });
+      const heard = () => page.evaluate(() => (window as unknown as { heard: string[] }).heard);
+      const shown = await page.locator('#notices').innerText();
+      await soon(async () => (await page.locator('#notices').innerText()) !== shown);
+      t.same(await heard(), [], 'the time that is left is only shown');
+      change = {};
+      await soon(async () => (await heard()).includes('All is well again'));
     });
   });
 

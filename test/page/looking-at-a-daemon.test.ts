@@ -73,7 +73,7 @@ if (browser) {
       const served = totals ? totals.servedBytes.store + totals.servedBytes.fill : 0;
       t.ok(served > 200 * KIB);
       t.match(await page.locator('.tile').allInnerTexts(), [
-        /Hit rate\n+50 %\n+of 8 requests\n+last hour 50 %/,
+        /Hit rate\n+50 %\n+of 8 requests in \d+s\n+last hour 50 %/,
         /Served\n+20\d(\.\d)?KiB/,
         /Saved\n+\d+(\.\d)?KiB/,
         /Store\n+\d+/,

@@ -54,6 +54,18 @@ t.test('offline is one notice, whatever the upstreams were before', async (t) =>
   t.same(overallOf(told({ isOffline: true })), { level: 'off', text: 'offline' });
 });
 
+t.test('many upstreams that are down are one trouble', async (t) => {
+  const downs = (count: number) =>
+    Array.from({ length: 12 }, (_, i) => upstreamOf(`${i}.test`, i < count ? { endpoints: [down] } : {}));
+  t.equal(told({ upstreams: downs(3) }).length, 3);
+  const [one, ...others] = told({ upstreams: downs(11) });
+  t.same(others, []);
+  t.match(one, { level: 'bad', title: '11 of 12 upstreams are down', text: /0\.test, .* and 10\.test:/ });
+  const rejected = accountOf('bot', { rejectedUntil: later });
+  const [, login] = told({ upstreams: downs(12).map((upstream) => ({ ...upstream, accounts: [rejected] })) });
+  t.match(login?.title, /refuses a login: bot/, 'what else is wrong is told all the same');
+});
+
 t.test('upstreams that are not asked, with why and what it means', async (t) => {
   const words = (change: Parameters<typeof upstreamOf>[1]) =>
     upstreamWords(upstreamOf('a', change), false, now);

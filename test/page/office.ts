@@ -117,7 +117,7 @@ function fills(nowMs: number): PageStatus['fills'] {
     upstream: 'docker.io',
     repository,
     size: size === undefined ? undefined : size * MIB,
-    bytes: Math.round((size ?? 100) * MIB * share + tick * 12 * MIB),
+    bytes: Math.round(((size ?? 100) * share + tick * 8) * MIB), // no more than there is, after ten seconds
     readers,
   });
   return [
