@@ -92,32 +92,24 @@ export function showTiles(status: PageStatus, samples: readonly HistorySample[],
   );
 }
 
-function trafficTiles(
-  { totals, uptimeS }: PageStatus,
-  samples: readonly HistorySample[],
-  nowMs: number,
-): Tile[] {
+function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[], nowMs: number): Tile[] {
   if (!totals) return [];
   const { hitRate, servedBytes, storeBytes, savedBytes, savedShare, fetchedBytes } = figuresOf(totals);
   const { hits, fetched } = givenOf(totals);
-  const since = formatSpan(uptimeS * 1000);
   const hour = sumOf(minutesOf(samples, nowMs));
   return [
     {
-      name: 'Hit rate',
+      name: 'Hit rate since start',
       value: formatShare(hitRate),
-      notes: [
-        `of ${countOf(hits + fetched, 'request')} in ${since}`,
-        `last hour ${formatShare(hitRateIn(hour))}`,
-      ],
+      notes: [`of ${countOf(hits + fetched, 'request')}`, `last hour ${formatShare(hitRateIn(hour))}`],
     },
     {
-      name: 'Served',
+      name: 'Served since start',
       value: formatBytes(servedBytes),
-      notes: [`in ${since}, ${formatBytes(storeBytes)} from disk`, `${formatBytes(fetchedBytes)} fetched`],
+      notes: [`${formatBytes(storeBytes)} from disk`, `${formatBytes(fetchedBytes)} fetched`],
     },
     {
-      name: 'Saved',
+      name: 'Saved since start',
       value: formatBytes(savedBytes),
       notes: [
         savedShare === undefined ? 'nothing served yet' : `${formatShare(savedShare)} of what was served`,

@@ -44,9 +44,9 @@ if (browser) {
       t.equal(await page.title(), 'hubcap');
       t.match(await page.locator('#identity').innerText(), /version 0\.0\.0-test/);
       t.match(await page.locator('.tile').allInnerTexts(), [
-        /Hit rate\n+–/,
-        /Served\n+0B/,
-        /Saved\n+0B/,
+        /Hit rate since start\n+–/,
+        /Served since start\n+0B/,
+        /Saved since start\n+0B/,
         /Store\n+0B/,
         /Downloads\n+0/,
         /Missed\n+0/,
@@ -73,9 +73,9 @@ if (browser) {
       const served = totals ? totals.servedBytes.store + totals.servedBytes.fill : 0;
       t.ok(served > 200 * KIB);
       t.match(await page.locator('.tile').allInnerTexts(), [
-        /Hit rate\n+50 %\n+of 8 requests in \d+s\n+last hour 50 %/,
-        /Served\n+20\d(\.\d)?KiB/,
-        /Saved\n+\d+(\.\d)?KiB/,
+        /Hit rate since start\n+50 %\n+of 8 requests\n+last hour 50 %/,
+        /Served since start\n+20\d(\.\d)?KiB/,
+        /Saved since start\n+\d+(\.\d)?KiB/,
         /Store\n+\d+/,
       ]);
       t.match(
