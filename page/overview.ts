@@ -5,7 +5,7 @@ import { givenOf } from '../src/totals.ts';
 import { formatBytes } from '../src/units.ts';
 import { isLoopbackName } from './client-address.ts';
 import { announce, h, part, show } from './dom.ts';
-import { figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
+import { type Figures, figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
 import type { Notice } from './notices.ts';
 import { badge, bar } from './state.ts';
 import type { Level } from './upstream-words.ts';
@@ -111,11 +111,17 @@ function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[],
     {
       name: 'Saved since start',
       value: formatBytes(savedBytes),
-      notes: [
-        savedShare === undefined ? 'nothing served yet' : `${formatShare(savedShare)} of what was served`,
-      ],
+      notes: [savedWords({ savedShare, servedBytes, fetchedBytes })],
     },
   ];
+}
+
+/** @returns which part of what was served was saved; who fetched much beforehand has saved nothing yet */
+export function savedWords(figures: Pick<Figures, 'savedShare' | 'servedBytes' | 'fetchedBytes'>): string {
+  const { savedShare, servedBytes, fetchedBytes } = figures;
+  if (savedShare === undefined) return fetchedBytes > 0 ? 'fetched, not served yet' : 'nothing served yet';
+  if (fetchedBytes > servedBytes) return 'more was fetched than served';
+  return `${formatShare(savedShare)} of what was served`;
 }
 
 function storeTile({ store }: PageStatus): Tile {

@@ -66,6 +66,7 @@ export interface AdminServices {
 
 const READ_LIMITS = {
   headersTimeout: 10_000,
+  connectionsCheckingInterval: 5_000,
   requestTimeout: 10_000,
   keepAliveTimeout: 30_000,
   maxHeaderSize: 16 * 1024,
@@ -73,6 +74,8 @@ const READ_LIMITS = {
 
 /** Who asks and then takes nothing of the answer is not waited for longer. */
 const ADMIN_IDLE_MS = 60_000;
+/** Open files are for those who pull; forty pages that are open have room. */
+const MAX_CONNECTIONS = 256;
 
 /**
  * An archive takes as long to come as it takes, and a bundle to be read. Who neither sends nor takes anything for this
@@ -84,9 +87,11 @@ const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0, maxHeaderSize: 1024 
 
 /** Makes the TCP listener's server; it is not listening yet. */
 export function createAdminServer(services: AdminServices): Server {
-  return createServer(READ_LIMITS, (request, response) => {
+  const server = createServer(READ_LIMITS, (request, response) => {
     answerByRoute(request, response, ADMIN_ROUTES, services);
-  }).setTimeout(ADMIN_IDLE_MS);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  return server.setTimeout(ADMIN_IDLE_MS);
 }
 
 /** Makes the control socket's server. Who may connect may ask for everything: the socket's mode is the permission. */

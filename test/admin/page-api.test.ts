@@ -10,6 +10,7 @@ import { type Ask, fetch } from '../helpers/client.ts';
 import { imageOf, indexOf, KIB } from '../helpers/content.ts';
 import { type MirrorSettings, makeDirectory, type RunningMirror, startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
+import { until } from '../helpers/waiting.ts';
 
 async function read<T>(mirror: RunningMirror, path: string, ask: Ask = {}): Promise<T> {
   const { status, body } = await fetch(mirror.admin + path, ask);
@@ -160,6 +161,34 @@ t.test('names stay with who may hear them', async (t) => {
   });
   t.same(settings, ['adminNames'], 'at once, without a restart');
   t.match(await everything(), /alpine/);
+});
+
+t.test('who opens connections without end does not take the files of those who pull', async (t) => {
+  const { mirror } = await startPulled(t);
+  const { hostname, port } = new URL(mirror.admin);
+  const opened = Array.from({ length: 300 }, () => connect(Number(port), hostname));
+  t.teardown(() => {
+    for (const socket of opened) socket.destroy();
+  });
+  let refused = 0;
+  for (const socket of opened) {
+    socket
+      .on('error', () => undefined)
+      .on('close', () => refused++)
+      .resume();
+  }
+  await until('the last ones are refused', () => refused >= 44, 10);
+  t.equal((await mirror.manifest('/v2/owner/app/manifests/v1')).status, 200);
+  for (const socket of opened) socket.destroy();
+  await until(
+    'there is room again',
+    () =>
+      fetch(`${mirror.admin}/healthz`, {}).then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    10,
+  );
 });
 
 /** As nginx asks by its defaults. */

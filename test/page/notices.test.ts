@@ -1,6 +1,6 @@
 import t from 'tap';
 import { noticesOf } from '../../page/notices.ts';
-import { listenWords, overallOf } from '../../page/overview.ts';
+import { listenWords, overallOf, savedWords } from '../../page/overview.ts';
 import { accountWords, endpointWords, upstreamWords } from '../../page/upstream-words.ts';
 import type { PageStatus } from '../../src/admin/status.ts';
 import { accountOf, endpointOf, statusOf, upstreamOf } from './documents.ts';
@@ -170,4 +170,13 @@ t.test('settings that wait, schedules that failed; the worst is first', async (t
   ]);
   t.same(overallOf(found), { level: 'bad', text: '1 problem, 3 warnings' });
   t.equal(new Set(found.map(({ key }) => key)).size, found.length, 'each has a key of its own');
+});
+
+t.test('what is saved, also by who fetched much beforehand', async (t) => {
+  const words = (savedShare: number | undefined, servedBytes: number, fetchedBytes: number) =>
+    savedWords({ savedShare, servedBytes, fetchedBytes });
+  t.equal(words(undefined, 0, 0), 'nothing served yet');
+  t.equal(words(undefined, 0, 7), 'fetched, not served yet');
+  t.equal(words(0, 5, 7), 'more was fetched than served');
+  t.equal(words(0.5, 8, 4), '50 % of what was served');
 });
