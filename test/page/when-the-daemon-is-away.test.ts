@@ -8,7 +8,7 @@ import { imageOf } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { until } from '../helpers/waiting.ts';
-import { statusOf, tell } from './documents.ts';
+import { busyHour, statusAt, statusOf, type Told, tell } from './documents.ts';
 
 const HOST = 'registry.test';
 const browser = await startChromium(t);
@@ -186,6 +186,29 @@ if (browser) {
         () => all.every((path) => asked.includes(path)),
         20,
       );
+    });
+  });
+
+  t.test('a clock that is set back does not stop the last hour', async (t) => {
+    const { admin } = await startDaemon(t, 'team/one');
+    const endMs = Date.now();
+    const startedAt = new Date(endMs - 86_400_000).toISOString();
+    const at = (ms: number) => {
+      const samples = busyHour(ms);
+      const last = samples.at(-1);
+      if (!last) throw new Error('an hour without samples');
+      const uptimeS = Math.round((ms - endMs) / 1000) + 86_400;
+      return { status: { ...statusAt(last), startedAt, uptimeS }, samples };
+    };
+    let told: Told = at(endMs);
+    const before = (page: Page) => tell(page, () => told);
+    await browser.look(t, admin, { before, isHastened: true }, async (page, soon) => {
+      const label = () => page.locator('#chart-requests [role=img]').getAttribute('aria-label');
+      await soon(async () => /[1-9]\d* from here/.test((await label()) ?? ''));
+      told = { ...at(endMs - 2 * 3600_000), samples: [] };
+      await soon(async () => /: 0 from here/.test((await label()) ?? ''));
+      told = at(endMs - 2 * 3600_000);
+      await soon(async () => /[1-9]\d* from here/.test((await label()) ?? ''));
     });
   });
 }
