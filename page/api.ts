@@ -21,6 +21,8 @@ export interface ImageWish {
   sort: 'name' | 'used';
   offset: number;
   limit: number;
+  /** whether the first names are wanted before all are counted */
+  isQuick: boolean;
 }
 
 export const askStatus = (signal: AbortSignal): Promise<PageStatus> => ask('api/status', signal);
@@ -33,10 +35,11 @@ export function askHistory(afterMs: number, signal: AbortSignal): Promise<Histor
 }
 
 export function askImages(
-  { search, sort, offset, limit }: ImageWish,
+  { search, sort, offset, limit, isQuick }: ImageWish,
   signal: AbortSignal,
 ): Promise<ImagePage> {
   const query = new URLSearchParams({ search, sort, offset: String(offset), limit: String(limit) });
+  if (isQuick) query.set('quick', 'yes');
   return ask(`api/images?${query}`, signal);
 }
 

@@ -39,9 +39,10 @@ export function showClients(status: PageStatus, pageHostname: string): void {
   show(part('client-list'), ...clientNames.map((client) => describe(client, snippetFor(client, wish))));
 }
 
-/** The default first. */
+/** The default first; what is no host goes into nobody's settings. */
 function namesOf({ upstreams }: PageStatus): string[] {
-  return [...upstreams].sort((a, b) => Number(b.isDefault) - Number(a.isDefault)).map(({ host }) => host);
+  const hosts = upstreams.filter(({ host }) => URL.canParse(`http://${host}`));
+  return hosts.sort((a, b) => Number(b.isDefault) - Number(a.isDefault)).map(({ host }) => host);
 }
 
 /** @param client the key: what is opened belongs to it */

@@ -25,8 +25,13 @@ export function offsetWithin(offset: number, matching: number): number {
 }
 
 /** @returns `1,000 images`, `26 to 50 of 237 that match, of 1,000 images` */
-export function countWords({ total, matching, images }: ImagePage, { search, offset }: ImageWish): string {
-  const all = countOf(total, 'image');
+export function countWords(
+  page: ImagePage,
+  { search, offset }: Pick<ImageWish, 'search' | 'offset'>,
+): string {
+  const { isCounted, total, matching, images, isTruncated } = page;
+  if (!isCounted) return `${formatCount(offset + 1)} to ${formatCount(offset + images.length)}, counting`;
+  const all = isTruncated ? `the first ${countOf(total, 'image')}` : countOf(total, 'image');
   if (search.trim() !== '' && matching === 0) return `none of ${all} matches`;
   const range =
     images.length < matching
@@ -100,8 +105,9 @@ function cellsOf(image: ImageStatus, nowMs: number): (string | Node | (string | 
   ];
 }
 
-function pagesOf({ matching, images }: ImagePage, { offset }: ImageWish): HTMLElement[] {
+function pagesOf({ isCounted, matching, images }: ImagePage, { offset }: ImageWish): HTMLElement[] {
   if (matching <= images.length) return [];
+  const at = `Page ${formatCount(Math.floor(offset / PAGE_IMAGES) + 1)}`;
   const pages = Math.ceil(matching / PAGE_IMAGES);
   const button = (text: string, to: number): HTMLElement =>
     h(
@@ -117,11 +123,7 @@ function pagesOf({ matching, images }: ImagePage, { offset }: ImageWish): HTMLEl
     );
   return [
     button('Previous', offset - PAGE_IMAGES),
-    h(
-      'span',
-      { key: 'page' },
-      `Page ${formatCount(Math.floor(offset / PAGE_IMAGES) + 1)} of ${formatCount(pages)}`,
-    ),
+    h('span', { key: 'page' }, isCounted ? `${at} of ${formatCount(pages)}` : at),
     button('Next', offset + PAGE_IMAGES),
   ];
 }

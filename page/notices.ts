@@ -22,7 +22,7 @@ export function noticesOf(status: PageStatus, notReady: readonly string[], nowMs
   const found = [
     ...diskNotices(status, notReady),
     ...(status.isOffline ? [OFFLINE] : []),
-    ...status.upstreams.flatMap((upstream) => upstreamNotices(upstream, status.isOffline, nowMs)),
+    ...allUpstreamNotices(status, nowMs),
     ...pinNotices(status),
     ...restartNotices(status),
     ...scheduleNotices(status, nowMs),
@@ -40,7 +40,17 @@ const OFFLINE: Notice = {
   command: 'hubcap offline off',
 };
 
+/** What `/readyz` says while hubcap ends: no trouble of the disk. */
+const STOPPING: Notice = {
+  key: 'stopping',
+  level: 'off',
+  title: 'hubcap is stopping',
+  text: 'Pulls that run are brought to their end as far as there is time; nothing new is taken.',
+  command: undefined,
+};
+
 function diskNotices({ store, directory }: PageStatus, notReady: readonly string[]): Notice[] {
+  if (notReady.includes('stopping')) return [STOPPING];
   const reasons = store.isWritable || notReady.length > 0 ? notReady : ['it does not say why'];
   if (reasons.length === 0) return [];
   return [
@@ -55,6 +65,29 @@ function diskNotices({ store, directory }: PageStatus, notReady: readonly string
 }
 
 type Upstream = PageStatus['upstreams'][number];
+
+/** So many that are down are told one by one: more of them are one trouble, mostly that of the way to all. */
+const DOWN_APART = 3;
+
+function allUpstreamNotices({ upstreams, isOffline }: PageStatus, nowMs: number): Notice[] {
+  const down = upstreams.filter((upstream) => upstreamWords(upstream, isOffline, nowMs).label === 'down');
+  const isCrowd = down.length > DOWN_APART;
+  const apart = upstreams.flatMap((upstream) => {
+    const notices = upstreamNotices(upstream, isOffline, nowMs);
+    return isCrowd
+      ? notices.filter(({ key }) => key !== `upstream ${upstream.host}` || !down.includes(upstream))
+      : notices;
+  });
+  if (!isCrowd) return apart;
+  const together: Notice = {
+    key: 'upstreams down',
+    level: 'bad',
+    title: `${down.length} of ${countOf(upstreams.length, 'upstream')} are down`,
+    text: `${listWords(down.map(({ host }) => host))}: why is said with each of them. What is here is served, unconfirmed. What is not here fails. hubcap tries again by itself. If it stays so, look at the network between here and there.`,
+    command: undefined,
+  };
+  return [together, ...apart];
+}
 
 function upstreamNotices(upstream: Upstream, isOffline: boolean, nowMs: number): Notice[] {
   const { host, endpoints, accounts } = upstream;

@@ -3,8 +3,9 @@ import type { HistorySample } from '../src/admin/history.ts';
 import type { PageStatus } from '../src/admin/status.ts';
 import { givenOf } from '../src/totals.ts';
 import { formatBytes } from '../src/units.ts';
-import { h, part, show } from './dom.ts';
-import { figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
+import { isLoopbackName } from './client-address.ts';
+import { announce, h, part, show } from './dom.ts';
+import { type Figures, figuresOf, hitRateIn, minutesOf, sumOf } from './hour.ts';
 import type { Notice } from './notices.ts';
 import { badge, bar } from './state.ts';
 import type { Level } from './upstream-words.ts';
@@ -17,7 +18,8 @@ export function overallOf(notices: readonly Notice[]): { level: Level; text: str
   const warn = count('warn');
   const others = warn === 0 ? '' : `, ${countOf(warn, 'warning')}`;
   if (bad > 0) return { level: 'bad', text: `${countOf(bad, 'problem')}${others}` };
-  if (count('off') > 0) return { level: 'off', text: `offline${others}` };
+  const [off] = notices.filter(({ level }) => level === 'off');
+  if (off) return { level: 'off', text: `${off.key}${others}` };
   return warn > 0 ? { level: 'warn', text: `serving${others}` } : { level: 'good', text: 'serving' };
 }
 
@@ -28,10 +30,28 @@ export function showOverview(status: PageStatus, notices: readonly Notice[]): vo
     part('identity'),
     h('span', {}, `version ${status.version}`),
     h('span', {}, `up for ${formatSpan(status.uptimeS * 1000)}`),
-    ...(status.listen === undefined ? [] : [h('span', {}, `mirror at ${status.listen}`)]),
+    ...listenWords(status).map((words) => h('span', {}, words)),
   );
   document.title = level === 'good' ? 'hubcap' : `${text} · hubcap`;
   show(part('notices'), ...notices.map(describe));
+  say(notices.map(({ title }) => title).join('. '));
+}
+
+let said = '';
+
+/** What is shown counts down; who listens hears what is new, once. */
+function say(titles: string): void {
+  if (titles === said) return;
+  said = titles;
+  announce(titles === '' ? 'All is well again' : titles);
+}
+
+/** @returns where the mirror is; the daemon tells of all addresses as of its own one */
+export function listenWords({ listen, isLocalOnly }: Pick<PageStatus, 'listen' | 'isLocalOnly'>): string[] {
+  const url = URL.parse(listen ?? '');
+  if (!url) return [];
+  const isEverywhere = !isLocalOnly && isLoopbackName(url.hostname);
+  return [isEverywhere ? `mirror on port ${url.port || 80} of every address` : `mirror at ${listen}`];
 }
 
 function describe({ key, level, title, text, command }: Notice): HTMLElement {
@@ -79,23 +99,29 @@ function trafficTiles({ totals }: PageStatus, samples: readonly HistorySample[],
   const hour = sumOf(minutesOf(samples, nowMs));
   return [
     {
-      name: 'Hit rate',
+      name: 'Hit rate since start',
       value: formatShare(hitRate),
       notes: [`of ${countOf(hits + fetched, 'request')}`, `last hour ${formatShare(hitRateIn(hour))}`],
     },
     {
-      name: 'Served',
+      name: 'Served since start',
       value: formatBytes(servedBytes),
       notes: [`${formatBytes(storeBytes)} from disk`, `${formatBytes(fetchedBytes)} fetched`],
     },
     {
-      name: 'Saved',
+      name: 'Saved since start',
       value: formatBytes(savedBytes),
-      notes: [
-        savedShare === undefined ? 'nothing served yet' : `${formatShare(savedShare)} of what was served`,
-      ],
+      notes: [savedWords({ savedShare, servedBytes, fetchedBytes })],
     },
   ];
+}
+
+/** @returns which part of what was served was saved; who fetched much beforehand has saved nothing yet */
+export function savedWords(figures: Pick<Figures, 'savedShare' | 'servedBytes' | 'fetchedBytes'>): string {
+  const { savedShare, servedBytes, fetchedBytes } = figures;
+  if (savedShare === undefined) return fetchedBytes > 0 ? 'fetched, not served yet' : 'nothing served yet';
+  if (fetchedBytes > servedBytes) return 'more was fetched than served';
+  return `${formatShare(savedShare)} of what was served`;
 }
 
 function storeTile({ store }: PageStatus): Tile {

@@ -17,6 +17,8 @@ import { showUpstreams } from './upstreams.ts';
 import { formatMoment } from './words.ts';
 
 const STATUS = { intervalMs: 2_000, deadlineMs: 5_000 };
+/** The status tells its time in whole seconds. */
+const CLOCK_TOLERANCE_MS = 2_000;
 const SLOWER = { intervalMs: 10_000, deadlineMs: 10_000 };
 
 export class StatusPage {
@@ -111,8 +113,9 @@ export class StatusPage {
     const before = this.#last;
     const isAnotherLife = before?.startedAt !== status.startedAt || before.pid !== status.pid;
     const isOtherwiseTold = before?.tellsNames !== status.tellsNames;
+    const isClockBack = (this.#samples.at(-1)?.atMs ?? 0) > daemonNowMs(status) + CLOCK_TOLERANCE_MS;
+    if (isAnotherLife || isClockBack) this.#samples = []; // its counts began anew, or its time did
     if (isAnotherLife) {
-      this.#samples = []; // its counts began anew
       this.#notReady = [];
     }
     this.#last = status;
@@ -121,7 +124,7 @@ export class StatusPage {
     const wasLost = this.#isLost;
     this.#isLost = false;
     if (wasLost) showFound();
-    if (wasLost || isAnotherLife || isOtherwiseTold) this.#startOthers();
+    if (wasLost || isAnotherLife || isClockBack || isOtherwiseTold) this.#startOthers();
     try {
       this.#show(status);
     } catch (error) {

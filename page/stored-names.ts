@@ -20,7 +20,7 @@ export class StoredNames {
   readonly #nowMs: () => number;
   readonly #images: Poller<ImagePage>;
   readonly #misses: Poller<MissesPage>;
-  #wish: ImageWish = { search: '', sort: 'name', offset: 0, limit: PAGE_IMAGES };
+  #wish: ImageWish = { search: '', sort: 'name', offset: 0, limit: PAGE_IMAGES, isQuick: true };
   #missLimit: number = MISS_STEPS[0];
 
   constructor({ nowMs, ...pace }: StoredNamesOptions) {
@@ -47,6 +47,7 @@ export class StoredNames {
   /** @param isTold whether the daemon tells names: who is not told does not ask */
   start(isTold: boolean): void {
     if (isTold) {
+      this.#wish = { ...this.#wish, isQuick: true };
       this.#images.start();
       this.#misses.start();
     } else {
@@ -90,8 +91,10 @@ export class StoredNames {
       this.turnTo(offset);
       return;
     }
-    busy(false);
+    busy(!page.isCounted);
     showImages(page, this.#wish, this.#nowMs());
+    this.#wish = { ...this.#wish, isQuick: false };
+    if (!page.isCounted) this.#images.askNow();
   }
 }
 

@@ -29,10 +29,11 @@ import {
 } from './answers.ts';
 import { chooseFormat, expose } from './exposition.ts';
 import type { History } from './history.ts';
-import type { ImageBrowser, ImageQuery } from './image-browser.ts';
+import type { ImageBrowser } from './image-browser.ts';
 import { listMisses, type MissesPage } from './misses.ts';
 import { mayHearNames, type NamesPolicy } from './names.ts';
 import type { PageFileName, PageFiles } from './page-files.ts';
+import { MAX_TOLD, readCount, readImageQuery } from './queries.ts';
 import {
   type ImageStatus,
   type OfflineState,
@@ -66,10 +67,16 @@ export interface AdminServices {
 
 const READ_LIMITS = {
   headersTimeout: 10_000,
+  connectionsCheckingInterval: 5_000,
   requestTimeout: 10_000,
   keepAliveTimeout: 30_000,
   maxHeaderSize: 16 * 1024,
 };
+
+/** Who asks and then takes nothing of the answer is not waited for longer. */
+const ADMIN_IDLE_MS = 60_000;
+/** Open files are for those who pull; forty pages that are open have room. */
+const MAX_CONNECTIONS = 256;
 
 /**
  * An archive takes as long to come as it takes, and a bundle to be read. Who neither sends nor takes anything for this
@@ -81,9 +88,11 @@ const CONTROL_LIMITS = { ...READ_LIMITS, requestTimeout: 0, maxHeaderSize: 1024 
 
 /** Makes the TCP listener's server; it is not listening yet. */
 export function createAdminServer(services: AdminServices): Server {
-  return createServer(READ_LIMITS, (request, response) => {
+  const server = createServer(READ_LIMITS, (request, response) => {
     answerByRoute(request, response, ADMIN_ROUTES, services);
   });
+  server.maxConnections = MAX_CONNECTIONS;
+  return server.setTimeout(ADMIN_IDLE_MS);
 }
 
 /** Makes the control socket's server. Who may connect may ask for everything: the socket's mode is the permission. */
@@ -152,29 +161,6 @@ function pageFile(name: PageFileName): AdminRoutes<AdminServices>[string] {
 const NO_NAMES =
   'names of images are told to whoever asks from the machine of hubcap, as http://localhost or http://127.0.0.1: ' +
   'use `hubcap images` and `hubcap misses` there, or set adminNames: everyone in its configuration\n';
-
-/** So many images or misses are told at once. */
-const MAX_TOLD = 500;
-
-/** @throws RefusedError */
-function readImageQuery(query: URLSearchParams): ImageQuery {
-  const sort = query.get('sort') ?? 'name';
-  if (sort !== 'name' && sort !== 'used') throw new RefusedError(400, 'sort=name or sort=used');
-  return {
-    search: query.get('search') ?? '',
-    sort,
-    offset: readCount(query, 'offset', 0, Number.MAX_SAFE_INTEGER),
-    limit: readCount(query, 'limit', 100, MAX_TOLD),
-  };
-}
-
-/** @throws RefusedError */
-function readCount(query: URLSearchParams, name: string, otherwise: number, most: number): number {
-  const text = query.get(name) ?? String(otherwise);
-  const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(count <= most)) throw new RefusedError(400, `${name}: a number from 0 to ${most}`);
-  return count;
-}
 
 function firstMisses(misses: Misses, limit: number): MissesPage {
   const first = [...listMisses(misses.list()).take(limit)];

@@ -36,6 +36,8 @@ export interface Caller {
   /** of the peer, as the kernel says; undefined on a socket without addresses */
   address: string | undefined;
   headers: IncomingHttpHeaders;
+  /** `1.1` */
+  httpVersion: string;
 }
 
 /** What can be asked at a path. */
@@ -145,18 +147,24 @@ async function find<S>(
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
   const isReading = method === 'GET' || method === 'HEAD';
   const isPost = route?.method === 'POST';
-  if (isPost && method !== 'POST') return text(405, 'this changes something: use POST\n');
-  if (!isPost && !isReading) return text(405, 'this can only be read: use GET\n');
+  if (isPost && method !== 'POST') return notAllowed('POST', 'this changes something: use POST');
+  if (!isPost && !isReading) return notAllowed('GET, HEAD', 'this can only be read: use GET');
   if (!route) return text(404, `there is nothing here: see ${Object.keys(routes).join(', ')}\n`);
   try {
     // Who reads no further is answered all the same: the connection does not end with the reading.
     const body = request.iterator({ destroyOnReturn: false });
-    const caller = { address: request.socket.remoteAddress, headers: request.headers };
+    const { socket, headers, httpVersion } = request;
+    const caller = { address: socket.remoteAddress, headers, httpVersion };
     return await route.answer(services, new URLSearchParams(query), body, caller);
   } catch (error) {
     if (error instanceof RefusedError) return text(error.status, `${error.message}\n`);
     throw error;
   }
+}
+
+/** RFC 9110, section 15.5.6 */
+function notAllowed(allow: string, why: string): Answer {
+  return { status: 405, type: 'text/plain; charset=utf-8', body: `${why}\n`, headers: { allow } };
 }
 
 /** For a client to hear that nothing more is wanted of it, and to leave. */
@@ -195,6 +203,7 @@ async function send(request: IncomingMessage, response: ServerResponse, answer: 
     ...(status !== 304 && { 'content-length': Buffer.byteLength(body) }),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    'cross-origin-resource-policy': 'same-origin',
     ...(isWorth && { vary: 'accept-encoding' }),
     ...(isCompressed && { 'content-encoding': 'gzip' }),
     ...headers,

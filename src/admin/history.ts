@@ -57,8 +57,11 @@ export class History {
   sample(): void {
     const { totals, running, now } = this.#options;
     const { requests, servedBytes, fetchedBytes } = totals;
+    const atMs = now();
+    // The clock was set back: what seems to come later would hide all that follows from who asks for what is new.
+    while ((this.#samples.at(-1)?.atMs ?? 0) > atMs) this.#samples.pop();
     this.#samples.push({
-      atMs: now(),
+      atMs,
       ...givenOf(totals),
       stale: requests.stale,
       failed: requests.error + requests.denied,

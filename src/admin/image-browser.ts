@@ -10,10 +10,14 @@ export interface ImageQuery {
   sort: 'name' | 'used';
   offset: number;
   limit: number;
+  /** whether the first names may be told before all are read: where nothing is searched for, in order of name */
+  isQuick: boolean;
 }
 
 /** What is told at `/api/images`. */
 export interface ImagePage {
+  /** whether all names have been read; where not, the counts are of those that have, and more are to come */
+  isCounted: boolean;
   /** of all images, and of those that match */
   total: number;
   matching: number;
@@ -31,8 +35,14 @@ interface Entry {
 interface Snapshot {
   /** until when it is told, ms since the epoch */
   untilMs: number;
-  entries: Entry[];
+  entries: readonly Entry[];
   isTruncated: boolean;
+}
+
+interface Reading {
+  /** what has been read so far, in order of name */
+  entries: Entry[];
+  snapshot: Promise<Snapshot>;
 }
 
 const MAX_ENTRIES = 20_000;
@@ -56,7 +66,7 @@ export interface ImageBrowserOptions extends ImageParts {
 export class ImageBrowser {
   readonly #options: Required<ImageBrowserOptions>;
   #snapshot: Snapshot | undefined;
-  #reading: Promise<Snapshot> | undefined;
+  #reading: Reading | undefined;
   #forgetting: NodeJS.Timeout | undefined;
 
   constructor(options: ImageBrowserOptions) {
@@ -64,30 +74,34 @@ export class ImageBrowser {
   }
 
   /** @returns a part of the images that match */
-  async page({ search, sort, offset, limit }: ImageQuery): Promise<ImagePage> {
-    const { entries, isTruncated } = await this.#current();
+  async page({ search, sort, offset, limit, isQuick }: ImageQuery): Promise<ImagePage> {
     const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-    const matching = entries.filter(({ reference }) => {
-      const text = reference.toLowerCase();
-      return words.every((word) => text.includes(word));
-    });
+    const isFirstNames = isQuick && sort === 'name' && words.length === 0;
+    const early = isFirstNames ? await this.#firstNames(offset + limit) : undefined;
+    const { entries, isTruncated } = early ?? (await this.#current());
+    const matching = words.length === 0 ? [...entries] : entries.filter(hasAll(words));
     if (sort === 'used') matching.sort((a, b) => b.usedAtMs - a.usedAtMs);
     const images: ImageStatus[] = [];
     for (const { row } of matching.slice(offset, offset + limit)) {
       images.push(describeImage(row, this.#options));
       await turn();
     }
-    return { total: entries.length, matching: matching.length, isTruncated, images };
+    const isCounted = early === undefined;
+    return { isCounted, total: entries.length, matching: matching.length, isTruncated, images };
+  }
+
+  /** @returns so many names and some more; undefined where they can be had from all of them */
+  async #firstNames(count: number): Promise<Omit<Snapshot, 'untilMs'> | undefined> {
+    if (this.#snapshot) return undefined;
+    const reading = this.#read();
+    while (this.#reading === reading && reading.entries.length < count) await turn();
+    return this.#reading === reading ? { entries: [...reading.entries], isTruncated: false } : undefined;
   }
 
   async #current(): Promise<Snapshot> {
     this.#keepForNow();
     if (this.#snapshot && this.#options.now() < this.#snapshot.untilMs) return this.#snapshot;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    this.#snapshot = await this.#reading;
-    return this.#snapshot;
+    return await this.#read().snapshot;
   }
 
   #keepForNow(): void {
@@ -97,10 +111,27 @@ export class ImageBrowser {
     }, FORGOTTEN_MS).unref();
   }
 
-  async #read(): Promise<Snapshot> {
+  /** Joins the reading that runs, or begins one. */
+  #read(): Reading {
+    if (this.#reading) return this.#reading;
+    this.#keepForNow();
+    const entries: Entry[] = [];
+    const snapshot = this.#readInto(entries)
+      .then((read) => {
+        this.#snapshot = read;
+        return read;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    snapshot.catch(() => undefined); // told to who waits for it: who asked first may have what it wanted
+    this.#reading = { entries, snapshot };
+    return this.#reading;
+  }
+
+  async #readInto(entries: Entry[]): Promise<Snapshot> {
     const { catalog, store, now, maxEntries } = this.#options;
     const beganAtMs = now();
-    const entries: Entry[] = [];
     let isTruncated = false;
     for (const row of catalog.images()) {
       isTruncated = entries.length === maxEntries;
@@ -111,4 +142,12 @@ export class ImageBrowser {
     const kept = Math.max(MIN_KEPT_MS, KEPT_TIMES * (now() - beganAtMs));
     return { untilMs: now() + kept, entries, isTruncated };
   }
+}
+
+/** @param words in lower case */
+function hasAll(words: readonly string[]): (entry: Entry) => boolean {
+  return ({ reference }) => {
+    const text = reference.toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
 }

@@ -9,13 +9,25 @@ export type NamesPolicy = 'loopback' | 'everyone' | 'nobody';
  * @returns whether the caller is told names. A page of somebody else's whose host name was made to lead here (DNS
  *   rebinding) gives that name in `Host`; a proxy on this machine says for whom it asks.
  */
-export function mayHearNames(policy: NamesPolicy, { address, headers }: Caller): boolean {
+export function mayHearNames(policy: NamesPolicy, { address, headers, httpVersion }: Caller): boolean {
   if (policy !== 'loopback') return policy === 'everyone';
-  const isForwarded = FORWARDING.some((name) => headers[name] !== undefined);
+  // nginx by its defaults says for whom it asks in no header, gives its own address as Host, and speaks HTTP/1.0.
+  const isForwarded = httpVersion === '1.0' || FORWARDING.some((name) => headers[name] !== undefined);
   return !isForwarded && isLoopback(address) && isLoopbackHost(headers.host);
 }
 
-const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+const FORWARDING = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-server',
+  'x-real-ip',
+  'x-client-ip',
+  'cf-connecting-ip',
+  'true-client-ip',
+  'via',
+];
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4'); // and ::ffff:127.0.0.0/104: a BlockList looks through mapped addresses
@@ -27,7 +39,11 @@ export function isLoopback(address: string | undefined): boolean {
   return address !== undefined && version !== 0 && loopback.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
 
-function isLoopbackHost(host: string | undefined): boolean {
-  const name = URL.parse(`http://${host ?? ''}`)?.hostname;
+/** RFC 9110, section 7.2: a host and perhaps a port, and nothing that a URL might hold besides. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d*)?$/i;
+
+function isLoopbackHost(host = ''): boolean {
+  if (!HOST.test(host)) return false;
+  const name = URL.parse(`http://${host}`)?.hostname;
   return name === 'localhost' || name?.endsWith('.localhost') || isLoopback(name?.replace(/^\[|\]$/g, ''));
 }

@@ -24,7 +24,6 @@ const HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
   'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), geolocation=(), microphone=()',
   'referrer-policy': 'no-referrer',
   'cache-control': 'no-cache', // asked about each time: after an upgrade nobody sees the old page
@@ -52,7 +51,7 @@ export class PageFiles {
     const { body, gzip, etag } = file;
     const type = TYPES[name];
     if (headers['if-none-match']?.includes(etag))
-      return { status: 304, type, body: '', headers: { ...HEADERS, etag } };
+      return { status: 304, type, body: '', headers: { ...HEADERS, etag, vary: 'accept-encoding' } };
     return { status: 200, type, body, gzip, headers: { ...HEADERS, etag } };
   }
 }

@@ -63,3 +63,18 @@ t.test('who has seen some is told the rest', async (t) => {
   );
   t.same(history.since(clock.ms).samples, []);
 });
+
+t.test('a clock that is set back does not hide what comes', async (t) => {
+  const { history, pass, clock } = startHour();
+  for (let at = 0; at < 5; at++) pass();
+  clock.ms -= 2 * HISTORY_INTERVAL_MS;
+  pass();
+  const times = history.since(0).samples.map(({ atMs }) => atMs);
+  t.same(
+    times,
+    [...times].sort((a, b) => a - b),
+  );
+  t.equal(times.at(-1), clock.ms);
+  pass();
+  t.equal(history.since(times.at(-1) ?? 0).samples.length, 1);
+});

@@ -39,6 +39,6 @@ t.test('the page comes whole, compressed where it is taken, and once', async (t)
 
 t.test('a page that was not built says how to build it', async (t) => {
   const page = new PageFiles(join(await makeDirectory(t), 'nothing'));
-  const answer = page.answer('index.html', { address: '127.0.0.1', headers: {} });
+  const answer = page.answer('index.html', { address: '127.0.0.1', headers: {}, httpVersion: '1.1' });
   t.match(answer, { status: 503, body: /npm run build/ });
 });

@@ -193,7 +193,7 @@ export interface Told {
 /** Answers in place of the daemon, with what `told` is when it is asked. */
 export async function tell(page: Page, told: () => Told): Promise<void> {
   const none = {
-    images: { total: 0, matching: 0, isTruncated: false, images: [] },
+    images: { isCounted: true, total: 0, matching: 0, isTruncated: false, images: [] },
     misses: { total: 0, misses: [] },
   };
   const answers: Record<string, () => unknown> = {

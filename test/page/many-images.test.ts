@@ -1,10 +1,13 @@
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { seedStore } from '../../bench/seed-store.ts';
+import type { ImagePage } from '../../src/admin/image-browser.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { KIB } from '../helpers/content.ts';
 import { makeDirectory, startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
+import { makeGate } from '../helpers/waiting.ts';
+import { imageOf, statusOf, tell } from './documents.ts';
 
 const browser = await startChromium(t);
 const MAX_TRANSFERRED = 150 * KIB;
@@ -28,10 +31,10 @@ const counted = (page: Page, text: string) =>
 
 if (browser) {
   const found = browser;
+  const thousand = await start(t, 1000);
 
   t.test('a thousand images: pages, a search, an order', async (t) => {
-    const mirror = await start(t, 1000);
-    await found.look(t, mirror.admin, {}, async (page) => {
+    await found.look(t, thousand.admin, {}, async (page) => {
       await counted(page, '1 to 25 of 1,000 images');
       t.equal(await rows(page).count(), 25);
       const first = await names(page);
@@ -80,7 +83,6 @@ if (browser) {
   });
 
   t.test('the first look at a thousand images is small, and nothing jumps', async (t) => {
-    const mirror = await start(t, 1000);
     let transferred = 0;
     const before = async (page: Page) => {
       const session = await page.context().newCDPSession(page);
@@ -102,7 +104,7 @@ if (browser) {
       { width: 360, height: 740 },
     ]) {
       transferred = 0;
-      await found.look(t, mirror.admin, { before, viewport }, async (page) => {
+      await found.look(t, thousand.admin, { before, viewport }, async (page) => {
         await counted(page, '1 to 25 of 1,000 images');
         await page.locator('#chart-running canvas').waitFor();
         t.ok(
@@ -121,5 +123,32 @@ if (browser) {
         t.comment(`first contentful paint after ${paints} ms at ${viewport.width}`);
       });
     }
+  });
+
+  t.test('the first images are shown while the others are counted', async (t) => {
+    const page = (isCounted: boolean, total: number): ImagePage => ({
+      ...{ isCounted, total, matching: total, isTruncated: false },
+      images: Array.from({ length: 25 }, (_, i) => imageOf(`docker.io/team/app:${i + 100}`, KIB, 0)),
+    });
+    const counted = makeGate();
+    const asked: string[] = [];
+    const before = async (tab: Page) => {
+      await tell(tab, () => ({ status: statusOf(Date.now()) }));
+      await tab.route('**/api/images?*', async (route) => {
+        asked.push(new URL(route.request().url()).search);
+        const isQuick = asked.at(-1)?.includes('quick=yes') === true;
+        if (!isQuick) await counted.opened;
+        await route.fulfill({ json: page(!isQuick, isQuick ? 50 : 20_000) });
+      });
+    };
+    await found.look(t, thousand.admin, { before }, async (page) => {
+      await page.locator('#image-count').getByText('1 to 25, counting').waitFor();
+      t.equal(await rows(page).count(), 25);
+      t.notMatch(await page.locator('#image-pages').innerText(), / of /);
+      counted.open();
+      await page.locator('#image-count').getByText('1 to 25 of 20,000 images').waitFor();
+      t.match(await page.locator('#image-pages').innerText(), /Page 1 of 800/);
+      t.match(asked, [/quick=yes/, /limit=25$/], 'at once, and once each');
+    });
   });
 }

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { noticesOf } from '../../page/notices.ts';
-import { overallOf } from '../../page/overview.ts';
+import { listenWords, overallOf, savedWords } from '../../page/overview.ts';
 import { accountWords, endpointWords, upstreamWords } from '../../page/upstream-words.ts';
 import type { PageStatus } from '../../src/admin/status.ts';
 import { accountOf, endpointOf, statusOf, upstreamOf } from './documents.ts';
@@ -33,10 +33,37 @@ t.test('the disk', async (t) => {
   ]);
 });
 
+t.test('who stops has no trouble with the disk', async (t) => {
+  const notices = told({ isOffline: true }, ['stopping']);
+  t.match(notices[0], { level: 'off', title: 'hubcap is stopping', command: undefined });
+  t.notMatch(notices[0]?.text, /room|permissions|caching/);
+  t.same(overallOf(notices), { level: 'off', text: 'stopping' });
+});
+
+t.test('where the mirror is', async (t) => {
+  const words = (listen: string | undefined, isLocalOnly: boolean) => listenWords({ listen, isLocalOnly });
+  t.same(words('http://127.0.0.1:5000', true), ['mirror at http://127.0.0.1:5000']);
+  t.same(words('http://10.0.0.7:5000', false), ['mirror at http://10.0.0.7:5000']);
+  t.same(words('http://127.0.0.1:5000', false), ['mirror on port 5000 of every address']);
+  t.same(words(undefined, true), []);
+});
+
 t.test('offline is one notice, whatever the upstreams were before', async (t) => {
   const upstreams = [upstreamOf('a', { endpoints: [down] }), upstreamOf('b', { restingUntil: later })];
   t.match(told({ isOffline: true, upstreams }), [{ level: 'off', command: 'hubcap offline off' }]);
   t.same(overallOf(told({ isOffline: true })), { level: 'off', text: 'offline' });
+});
+
+t.test('many upstreams that are down are one trouble', async (t) => {
+  const downs = (count: number) =>
+    Array.from({ length: 12 }, (_, i) => upstreamOf(`${i}.test`, i < count ? { endpoints: [down] } : {}));
+  t.equal(told({ upstreams: downs(3) }).length, 3);
+  const [one, ...others] = told({ upstreams: downs(11) });
+  t.same(others, []);
+  t.match(one, { level: 'bad', title: '11 of 12 upstreams are down', text: /0\.test, .* and 10\.test:/ });
+  const rejected = accountOf('bot', { rejectedUntil: later });
+  const [, login] = told({ upstreams: downs(12).map((upstream) => ({ ...upstream, accounts: [rejected] })) });
+  t.match(login?.title, /refuses a login: bot/, 'what else is wrong is told all the same');
 });
 
 t.test('upstreams that are not asked, with why and what it means', async (t) => {
@@ -143,4 +170,13 @@ t.test('settings that wait, schedules that failed; the worst is first', async (t
   ]);
   t.same(overallOf(found), { level: 'bad', text: '1 problem, 3 warnings' });
   t.equal(new Set(found.map(({ key }) => key)).size, found.length, 'each has a key of its own');
+});
+
+t.test('what is saved, also by who fetched much beforehand', async (t) => {
+  const words = (savedShare: number | undefined, servedBytes: number, fetchedBytes: number) =>
+    savedWords({ savedShare, servedBytes, fetchedBytes });
+  t.equal(words(undefined, 0, 0), 'nothing served yet');
+  t.equal(words(undefined, 0, 7), 'fetched, not served yet');
+  t.equal(words(0, 5, 7), 'more was fetched than served');
+  t.equal(words(0.5, 8, 4), '50 % of what was served');
 });

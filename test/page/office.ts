@@ -26,7 +26,7 @@ export function office(nowMs: number, situation: Situation): Told {
   const change = {
     isOffline,
     isLocalOnly: false,
-    listen: 'http://0.0.0.0:5000',
+    listen: 'http://127.0.0.1:5000',
     misses: situation === 'busy' ? 2 : MISSED.length,
     upstreams: situation === 'stale' ? troubled(nowMs) : healthy(),
     prewarm: schedules(nowMs, isOffline),
@@ -36,7 +36,7 @@ export function office(nowMs: number, situation: Situation): Told {
   return {
     status: statusAt(last, change),
     samples,
-    images: { total: 1284, matching: 1284, isTruncated: false, images },
+    images: { isCounted: true, total: 1284, matching: 1284, isTruncated: false, images },
     misses: missesAt(nowMs, change.misses),
   };
 }
@@ -117,7 +117,7 @@ function fills(nowMs: number): PageStatus['fills'] {
     upstream: 'docker.io',
     repository,
     size: size === undefined ? undefined : size * MIB,
-    bytes: Math.round((size ?? 100) * MIB * share + tick * 12 * MIB),
+    bytes: Math.round(((size ?? 100) * share + tick * 8) * MIB), // no more than there is, after ten seconds
     readers,
   });
   return [

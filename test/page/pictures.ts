@@ -14,7 +14,7 @@ const files = new PageFiles();
 const names = ['page.js', 'style.css', 'icon.svg'] as const;
 const server = createServer(({ url = '/', headers }, response) => {
   const name = names.find((one) => url === `/${one}`) ?? 'index.html';
-  const answer = files.answer(name, { address: undefined, headers });
+  const answer = files.answer(name, { address: undefined, headers, httpVersion: '1.1' });
   if (!('body' in answer)) return;
   response.writeHead(answer.status, { 'content-type': answer.type, ...answer.headers }).end(answer.body);
 });

@@ -8,7 +8,7 @@ import { imageOf } from '../helpers/content.ts';
 import { startMirror } from '../helpers/mirror.ts';
 import { startRegistry } from '../helpers/registry.ts';
 import { until } from '../helpers/waiting.ts';
-import { statusOf, tell } from './documents.ts';
+import { busyHour, statusAt, statusOf, type Told, tell } from './documents.ts';
 
 const HOST = 'registry.test';
 const browser = await startChromium(t);
@@ -66,19 +66,19 @@ if (browser) {
     const two = await startDaemon(t, 'team/two');
     await two.manifest('/v2/team/two/manifests/v1');
     const address = await startAddress(t, one.admin);
-    await browser.look(t, address.url, { expected: AWAY }, async (page) => {
+    await browser.look(t, address.url, { expected: AWAY, isHastened: true }, async (page, soon) => {
       await page.locator('#image-list').getByText('team/one').waitFor();
       t.match(await page.locator('.tile').first().innerText(), /0 %/);
       address.lead(undefined);
       await one.close();
-      await banner(page).getByText('Connection lost').waitFor();
+      await soon(banner(page).getByText('Connection lost'));
       t.match(await banner(page).innerText(), /cannot be reached.*Last seen at \d\d:\d\d:\d\d/s);
       t.match(await page.title(), /connection lost/);
       t.ok(await page.locator('#image-list').getByText('team/one').isVisible(), 'what was known stays');
       address.lead(two.admin);
       await page.getByRole('button', { name: 'Try now' }).click();
       await banner(page).waitFor({ state: 'detached' });
-      await page.locator('#image-list').getByText('team/two').waitFor();
+      await soon(page.locator('#image-list').getByText('team/two'));
       t.equal(await page.locator('#image-list').getByText('team/one').count(), 0);
       t.match(await page.locator('.tile').first().innerText(), /50 %\n+of 2 requests\n/);
       t.equal(await page.title(), 'hubcap');
@@ -88,27 +88,29 @@ if (browser) {
   t.test('a daemon that comes back is found without anybody doing anything', async (t) => {
     const mirror = await startDaemon(t, 'team/one');
     const address = await startAddress(t, mirror.admin);
-    await browser.look(t, address.url, { expected: AWAY }, async (page) => {
+    await browser.look(t, address.url, { expected: AWAY, isHastened: true }, async (page, soon) => {
       await page.locator('#tiles .tile').first().waitFor();
       await page.locator('#clients').scrollIntoViewIfNeeded();
       address.lead(undefined);
-      await banner(page).waitFor();
+      await soon(banner(page));
       const { y = -1, height = 0 } = (await banner(page).boundingBox()) ?? {};
       t.ok(y >= 0 && y + height < 900, 'it is seen from the end of the page, too');
       address.lead(mirror.admin);
-      await banner(page).waitFor({ state: 'detached' });
+      await soon(async () => (await banner(page).count()) === 0);
     });
   });
 
   t.test('a daemon that takes the question and never answers', async (t) => {
     const mirror = await startDaemon(t, 'team/one');
     const address = await startAddress(t, mirror.admin);
-    await browser.look(t, address.url, { expected: AWAY }, async (page) => {
+    await browser.look(t, address.url, { expected: AWAY, isHastened: true }, async (page, soon) => {
       await page.locator('#tiles .tile').first().waitFor();
       address.fallSilent();
+      await Promise.all([page.waitForRequest(/api\/status/), page.clock.fastForward(2_000)]);
+      await page.clock.fastForward(5_000);
       await banner(page).getByText('it does not answer in time').waitFor();
       address.lead(mirror.admin);
-      await banner(page).waitFor({ state: 'detached' });
+      await soon(async () => (await banner(page).count()) === 0);
     });
   });
 
@@ -116,28 +118,33 @@ if (browser) {
     const { admin } = await startDaemon(t, 'team/one');
     let answer: { status: number; body: string } = { status: 502, body: '<h1>Bad gateway</h1>' };
     const before = (page: Page) => page.route('**/api/status', (route) => route.fulfill(answer));
-    await browser.look(t, admin, { before, expected: /status of 502|TypeError/ }, async (page) => {
-      await banner(page).getByText('it answers 502').waitFor();
-      t.match(await banner(page).innerText(), /not heard since this page was opened/);
-      answer = { status: 200, body: 'ok' };
-      await banner(page).getByText('its answer cannot be read').waitFor();
-      answer = {
-        status: 200,
-        body: JSON.stringify({ ...statusOf(Date.now()), version: '9.0.0', upstreams: undefined }),
-      };
-      await banner(page).getByText('does not understand what hubcap 9.0.0 tells').waitFor();
-    });
+    await browser.look(
+      t,
+      admin,
+      { before, expected: /status of 502|TypeError/, isHastened: true },
+      async (page, soon) => {
+        await banner(page).getByText('it answers 502').waitFor();
+        t.match(await banner(page).innerText(), /not heard since this page was opened/);
+        answer = { status: 200, body: 'ok' };
+        await soon(banner(page).getByText('its answer cannot be read'));
+        answer = {
+          status: 200,
+          body: JSON.stringify({ ...statusOf(Date.now()), version: '9.0.0', upstreams: undefined }),
+        };
+        await soon(banner(page).getByText('does not understand what hubcap 9.0.0 tells'));
+      },
+    );
   });
 
   t.test('a page of an older version says to reload, and reloads', async (t) => {
     const { admin } = await startDaemon(t, 'team/one');
     let version = '0.1.0';
     const before = (page: Page) => tell(page, () => ({ status: statusOf(Date.now(), { version }) }));
-    await browser.look(t, admin, { before }, async (page) => {
+    await browser.look(t, admin, { before, isHastened: true }, async (page, soon) => {
       await page.locator('#identity').getByText('version 0.1.0').waitFor();
       t.equal(await banner(page).count(), 0);
       version = '0.2.0';
-      await banner(page).getByText('hubcap is now version 0.2.0').waitFor();
+      await soon(banner(page).getByText('hubcap is now version 0.2.0'));
       await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Reload' }).click()]);
       await page.locator('#identity').getByText('version 0.2.0').waitFor();
       t.equal(await banner(page).count(), 0);
@@ -179,6 +186,29 @@ if (browser) {
         () => all.every((path) => asked.includes(path)),
         20,
       );
+    });
+  });
+
+  t.test('a clock that is set back does not stop the last hour', async (t) => {
+    const { admin } = await startDaemon(t, 'team/one');
+    const endMs = Date.now();
+    const startedAt = new Date(endMs - 86_400_000).toISOString();
+    const at = (ms: number) => {
+      const samples = busyHour(ms);
+      const last = samples.at(-1);
+      if (!last) throw new Error('an hour without samples');
+      const uptimeS = Math.round((ms - endMs) / 1000) + 86_400;
+      return { status: { ...statusAt(last), startedAt, uptimeS }, samples };
+    };
+    let told: Told = at(endMs);
+    const before = (page: Page) => tell(page, () => told);
+    await browser.look(t, admin, { before, isHastened: true }, async (page, soon) => {
+      const label = () => page.locator('#chart-requests [role=img]').getAttribute('aria-label');
+      await soon(async () => /[1-9]\d* from here/.test((await label()) ?? ''));
+      told = { ...at(endMs - 2 * 3600_000), samples: [] };
+      await soon(async () => /: 0 from here/.test((await label()) ?? ''));
+      told = at(endMs - 2 * 3600_000);
+      await soon(async () => /[1-9]\d* from here/.test((await label()) ?? ''));
     });
   });
 }

@@ -104,9 +104,11 @@ t.test('why something was missed', async (t) => {
 
 t.test('how many images, and where in them', async (t) => {
   const images = Array.from({ length: 25 }, (_, i) => imageOf(`a:${i}`, 1, 0));
-  const page = { total: 1000, matching: 1000, isTruncated: false, images };
+  const page = { isCounted: true, total: 1000, matching: 1000, isTruncated: false, images };
   const wish = { search: '', sort: 'name' as const, offset: 25, limit: 25 };
   t.equal(countWords(page, wish), '26 to 50 of 1,000 images');
+  t.equal(countWords({ ...page, isTruncated: true }, wish), '26 to 50 of the first 1,000 images');
+  t.equal(countWords({ ...page, isCounted: false, total: 60 }, wish), '26 to 50, counting');
   t.equal(
     countWords({ ...page, matching: 237 }, { ...wish, search: 'al' }),
     '26 to 50 of 237 that match, of 1,000 images',
