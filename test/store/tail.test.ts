@@ -108,6 +108,22 @@ t.test('a file that became shorter under a read is no failure, one that fails is
   await t.rejects(reading, { message: 'reading: EIO' });
 });
 
+t.test('little that arrives is shown, though no more follows', async (t) => {
+  const { tail } = startTail();
+  const reader = tail.reader();
+  tail.release(100);
+  t.equal(await reader.read(Buffer.alloc(100), 0), 100);
+  const next = reader.read(Buffer.alloc(100), 100);
+  const later = tail.reader();
+  tail.release(101);
+  t.equal(await next, 1);
+  tail.release(103);
+  t.equal(await later.read(Buffer.alloc(1000), 0), 101, 'and at once what others were shown');
+  t.equal(await later.read(Buffer.alloc(1000), 101), 2);
+  tail.restart(SIZE, WRONG);
+  tail.fail(WRONG);
+});
+
 t.test('who goes on past a disk that refuses reads here up to where the passage begins', async (t) => {
   const { tail } = startTail();
   const reader = tail.reader();
