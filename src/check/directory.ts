@@ -1,10 +1,12 @@
 /** Owns the check of the data directory: nothing is made but one small file, which is removed again. */
+
 import { constants, type Stats } from 'node:fs';
 import { access, readFile, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Status as DaemonStatus } from '../admin/status.ts';
 import { Layout, LayoutTooNewError, writeDurably } from '../store/layout.ts';
 import { type Finding, voiceOf } from './check.ts';
+import { DIRECTORY_REMEDIES } from './directory-remedies.ts';
 import { checkFileSystem, checkOneFileSystem, codeOf, look } from './file-system.ts';
 
 const say = voiceOf('data directory');
@@ -166,17 +168,7 @@ function inUse(directory: string, daemon: DirectoryCheck['daemon'], holder: numb
   ];
 }
 
-const REMEDIES: Readonly<Record<string, string>> = {
-  EACCES: 'give this user the right to write it',
-  EPERM: 'give this user the right to write it',
-  EROFS: 'its file system is mounted read-only: mount it for writing',
-  ENOSPC: 'its file system is full: make room',
-  EDQUOT: 'the quota is used up: make room',
-  ENOTDIR: 'a part of its path is no directory',
-  EIO: 'the disk has a fault: see the kernel log',
-};
-
 function unusable(directory: string, code: string): Finding {
-  const remedy = `${REMEDIES[code] ?? 'see the kernel log'}, ${ELSEWHERE}`;
+  const remedy = `${DIRECTORY_REMEDIES[code] ?? 'see the kernel log'}, ${ELSEWHERE}`;
   return say.failed('directory.write', `${directory} cannot be used (${code})`, remedy, { code });
 }

@@ -1,17 +1,12 @@
 /** Owns what a user is told when the data directory cannot be opened. */
+import { DIRECTORY_REMEDIES } from '../check/directory-remedies.ts';
 import type { Config } from '../config/schema.ts';
 import { CatalogTooNewError } from '../store/catalog-schema.ts';
 import { LayoutTooNewError } from '../store/layout.ts';
 import { ReportedError } from './reported-error.ts';
 
 const REFUSALS: Readonly<Record<string, string>> = {
-  EACCES: 'give this user the right to write it',
-  EPERM: 'give this user the right to write it',
-  EROFS: 'its file system is mounted read-only: mount it for writing',
-  ENOSPC: 'its file system is full: make room',
-  EDQUOT: 'the quota is used up: make room',
-  ENOTDIR: 'a part of its path is no directory',
-  EIO: 'the disk has a fault: see the kernel log',
+  ...DIRECTORY_REMEDIES,
   ERR_SQLITE_ERROR:
     'make sure that this user may write it, that it is not mounted read-only, and that there is room',
 };

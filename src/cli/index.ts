@@ -18,17 +18,17 @@ import { serve } from './serve.ts';
 import { setup } from './setup.ts';
 import { status } from './status.ts';
 import { unpin } from './unpin.ts';
+import { explainUsage, UsageError } from './usage-error.ts';
 import { verify } from './verify.ts';
 
 const DONE = 0;
 const FAILED = 1;
 const USAGE = 2;
 
+const MAX_COLUMNS = 110;
+
 /** Commands whose end says whether they did what they were asked for. */
 const WORKING: ReadonlySet<string> = new Set(['verify', 'prewarm', 'export', 'import', 'remove', 'check']);
-
-/** The command line is not understood. */
-class UsageError extends Error {}
 
 /**
  * Runs one command.
@@ -36,7 +36,11 @@ class UsageError extends Error {}
  * @returns the exit code
  */
 export async function runCli(args: readonly string[]): Promise<number> {
-  const parser = makeParser(args, readVersion(), Math.min(110, process.stdout.columns ?? 110));
+  const parser = makeParser(
+    args,
+    readVersion(),
+    Math.min(MAX_COLUMNS, process.stdout.columns ?? MAX_COLUMNS),
+  );
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // Whoever read has seen enough: `hubcap images | head`. Of work that is not done nobody has seen the end then.
     if (error.code === 'EPIPE') process.exit(WORKING.has(args[0] ?? '') ? FAILED : DONE);
@@ -47,7 +51,10 @@ export async function runCli(args: readonly string[]): Promise<number> {
     await parser.parseAsync();
     return DONE;
   } catch (error) {
-    return report(error);
+    if (!(error instanceof UsageError)) return report(error);
+    const text = await explainUsage(error, args, (command) => helpOf(command, MAX_COLUMNS));
+    process.stderr.write(`hubcap: ${text}\n`);
+    return USAGE;
   }
 }
 
@@ -94,10 +101,6 @@ function makeParser(args: readonly string[], version: string, columns: number) {
 }
 
 function report(error: unknown): number {
-  if (error instanceof UsageError) {
-    process.stderr.write(`hubcap: ${error.message}\nTry \`hubcap --help\`.\n`);
-    return USAGE;
-  }
   if (error instanceof ConfigError) {
     process.stderr.write(`hubcap: ${error.message}\n`);
     return USAGE;

@@ -26,7 +26,7 @@ export function reload(): CommandModule<object, Options> {
         .example('$0 reload', 'what has changed; one that cannot be used changes nothing, and ends with 2')
         .example('$0 reload --json | jq .needsRestart', 'what holds only after a restart')
         .epilogue(
-          'It reads the flags, variables and files that it was started with. Changed without a restart: upstreams, offline, http, log.level, proxy, storage.maxSize and minFree.',
+          'It reads the flags, variables and files that it was started with. Changed without a restart: upstreams, prewarm, offline, http, log.level, proxy, adminNames, storage.maxSize and minFree.',
         ),
     handler: async ({ json, ...flags }) => {
       const report = await withDaemon(configFrom(flags), ADVICE, async (daemon) => {

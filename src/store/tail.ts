@@ -107,6 +107,7 @@ export class Tail {
 
   /** The disk takes no more, and the download goes on past it: so do the readers. `fail` must follow. */
   handOver(passage: Passage): void {
+    this.#wakeAll(); // up to where the passage begins, they read here
     for (const reader of this.#readers) reader.onward = passage.reader(this.#released);
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { ResizedError, StorageError } from '../../src/store/errors.ts';
+import type { Passage } from '../../src/store/passage.ts';
 import { HELD_BACK_BYTES, releasedBelow, Tail } from '../../src/store/tail.ts';
 import { makeGate } from '../helpers/waiting.ts';
 import { isWaiting, turns } from './rig.ts';
@@ -105,6 +106,40 @@ t.test('a file that became shorter under a read is no failure, one that fails is
   await turns();
   failures[1]?.reject(new StorageError('reading', 'EIO'));
   await t.rejects(reading, { message: 'reading: EIO' });
+});
+
+t.test('little that arrives is shown, though no more follows', async (t) => {
+  const { tail } = startTail();
+  const reader = tail.reader();
+  tail.release(100);
+  t.equal(await reader.read(Buffer.alloc(100), 0), 100);
+  const next = reader.read(Buffer.alloc(100), 100);
+  const later = tail.reader();
+  tail.release(101);
+  t.equal(await next, 1);
+  tail.release(103);
+  t.equal(await later.read(Buffer.alloc(1000), 0), 101, 'and at once what others were shown');
+  t.equal(await later.read(Buffer.alloc(1000), 101), 2);
+  tail.restart(SIZE, WRONG);
+  tail.fail(WRONG);
+});
+
+t.test('who goes on past a disk that refuses reads here up to where the passage begins', async (t) => {
+  const { tail } = startTail();
+  const reader = tail.reader();
+  tail.release(100);
+  t.equal(await reader.read(Buffer.alloc(100), 0), 100);
+  tail.release(200);
+  const begun: number[] = [];
+  const passage = {
+    reader: (position: number) => {
+      begun.push(position);
+      return startTail().tail.reader();
+    },
+  };
+  tail.handOver(passage as Passage);
+  t.equal(await reader.read(Buffer.alloc(500), 100), 100, 'also what it was not shown yet');
+  t.same(begun, [200]);
 });
 
 t.test('readers are counted until they leave, once', async (t) => {
