@@ -41,6 +41,8 @@ t.test('the package serves where nothing else is installed', { timeout: 300_000 
     'daemon.json.example',
     'deploy',
     'dist',
+    'docs',
+    'grafana',
     'hubcap.example.yaml',
     'package.json',
   ]);
@@ -78,6 +80,8 @@ async function pack(t: Test, directory: string): Promise<string> {
     'dist/page/index.html',
     'dist/page/page.js.gz',
     'deploy/systemd/hubcap.service',
+    'docs/runbook.md',
+    'grafana/hubcap.json',
   ])
     t.ok(names.includes(name), `${name} is packed`);
   t.same(
