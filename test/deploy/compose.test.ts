@@ -9,8 +9,8 @@ import { fetch } from '../helpers/client.ts';
 import { startHubcap } from '../helpers/engines/hubcap.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { runProgram, startProgram } from '../helpers/engines/program.ts';
+import { findQuietAddress } from '../helpers/engines/registry.ts';
 import { until } from '../helpers/waiting.ts';
-import { findFreeAddress } from './free-address.ts';
 import { root } from './npm.ts';
 import { environmentOfImage, loadFrom } from './settings.ts';
 
@@ -161,7 +161,7 @@ t.test('Prometheus takes its configuration, and scrapes hubcap with it', async (
     .replaceAll(/(scrape|evaluation)_interval: 15s/g, '$1_interval: 1s');
   t.not(here, written);
   await writeFile(file, here);
-  const address = await findFreeAddress();
+  const address = await findQuietAddress();
   const flags = [
     `--config.file=${file}`,
     `--storage.tsdb.path=${directory}/data`,

@@ -10,7 +10,7 @@ import { fetch } from '../helpers/client.ts';
 import { main } from '../helpers/engines/hubcap.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { runProgram, startProgram } from '../helpers/engines/program.ts';
-import { findFreeAddress } from './free-address.ts';
+import { findQuietAddress } from '../helpers/engines/registry.ts';
 import { root } from './npm.ts';
 import { loadFrom } from './settings.ts';
 
@@ -80,7 +80,7 @@ t.test('units, configuration and credentials agree', async (t) => {
 
 t.test('hubcap takes the socket that systemd passes', async (t) => {
   if (!needs(t, 'systemd-socket-activate')) return;
-  const address = await findFreeAddress();
+  const address = await findQuietAddress();
   const { Socket } = parseUnit(await read('hubcap.socket'));
   const flags = [`--listen=${address}`, `--fdname=${Socket?.FileDescriptorName}`];
   const command = [process.execPath, main, 'serve', '--config', await writeConfig(t)];

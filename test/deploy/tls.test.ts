@@ -8,12 +8,12 @@ import { makeCertificates } from '../helpers/certificates.ts';
 import { blobOf, imageOf, KIB, MIB } from '../helpers/content.ts';
 import { makeDirectory, needs } from '../helpers/engines/needs.ts';
 import { runProgram, startProgram } from '../helpers/engines/program.ts';
+import { findQuietAddress } from '../helpers/engines/registry.ts';
 import { makeSkopeo, skopeoNeeds } from '../helpers/engines/skopeo.ts';
 import { type RunningMirror, startMirror } from '../helpers/mirror.ts';
 import { blobDownloads, only, stalling } from '../helpers/personas.ts';
 import { type Registry, startRegistry } from '../helpers/registry.ts';
 import { makeGate, until } from '../helpers/waiting.ts';
-import { findFreeAddress } from './free-address.ts';
 import { root } from './npm.ts';
 
 const needed = ['nginx', 'openssl'] as const;
@@ -149,7 +149,7 @@ async function startFront(t: Test): Promise<Front> {
     },
   });
   const directory = await makeDirectory(t, 'nginx');
-  const host = await findFreeAddress();
+  const host = await findQuietAddress();
   const { ca, server } = makeCertificates(directory, host.split(':')[0]);
   const changes: [from: string, to: string][] = [
     ['listen 443 ssl;', `listen ${host} ssl;`],

@@ -101,8 +101,8 @@ function exchangesOf(program: Program) {
 }
 
 /**
- * The debug listener does not tell which port it got, so it needs a free one. On a loopback address of our own
- * no connection's local port can take it before the registry does.
+ * A free address for a program that does not tell which port it got, as the debug listener here. On a loopback address of
+ * our own no connection's local port can take it before the program does.
  */
 export async function findQuietAddress(): Promise<string> {
   const host = `127.77.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
