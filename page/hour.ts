@@ -1,7 +1,7 @@
 /** Owns the last hour as it is drawn: samples to minutes, and the figures of the whole hour. Pure. */
 import type { HistorySample } from '../src/admin/history.ts';
 import type { PageStatus } from '../src/admin/status.ts';
-import { givenOf, hitRateOf, savedBytesOf, servedBytesOf, type Totals } from '../src/totals.ts';
+import { hitRateOf, sampledCounts, savedBytesOf, servedBytesOf, type Totals } from '../src/totals.ts';
 
 export const MINUTE_MS = 60_000;
 export const MINUTES = 60;
@@ -34,16 +34,9 @@ export interface Minute extends Counts {
 export function sampleOf(status: PageStatus): HistorySample | undefined {
   const { totals, fills, store } = status;
   if (!totals) return undefined;
-  const { requests, servedBytes, fetchedBytes } = totals;
   return {
     atMs: daemonNowMs(status),
-    ...givenOf(totals),
-    stale: requests.stale,
-    failed: requests.error + requests.denied,
-    storeBytes: servedBytes.store,
-    fillBytes: servedBytes.fill,
-    bypassBytes: servedBytes.bypass,
-    fetchedBytes,
+    ...sampledCounts(totals),
     fills: fills.length,
     readers: fills.reduce((sum, { readers }) => sum + readers, 0),
     usedBytes: store.bytes,

@@ -45,6 +45,20 @@ export function givenOf({ requests }: Pick<Totals, 'requests'>): { hits: number;
   return { hits: sum(HITS), fetched: sum(FETCHED) };
 }
 
+/** @returns the totals as one sample of the last hour has them: the daemon's and the page's own mean the same */
+export function sampledCounts(totals: Totals) {
+  const { requests, servedBytes, fetchedBytes } = totals;
+  return {
+    ...givenOf(totals),
+    stale: requests.stale,
+    failed: requests.error + requests.denied,
+    storeBytes: servedBytes.store,
+    fillBytes: servedBytes.fill,
+    bypassBytes: servedBytes.bypass,
+    fetchedBytes,
+  };
+}
+
 /** @returns of all requests that were given what they asked for, the share (0 to 1) for which nothing was fetched */
 export function hitRateOf(totals: Pick<Totals, 'requests'>): number | undefined {
   const { hits, fetched } = givenOf(totals);

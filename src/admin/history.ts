@@ -1,5 +1,5 @@
 /** Owns the last hour as the page shows it: what was counted and what was running, every ten seconds, in memory. */
-import { givenOf, type Totals } from '../totals.ts';
+import { sampledCounts, type Totals } from '../totals.ts';
 
 /** Counts are since the start of the daemon: what happened between two samples is their difference. */
 export interface HistorySample {
@@ -56,19 +56,12 @@ export class History {
   /** To be called every `HISTORY_INTERVAL_MS`. */
   sample(): void {
     const { totals, running, now } = this.#options;
-    const { requests, servedBytes, fetchedBytes } = totals;
     const atMs = now();
     // The clock was set back: what seems to come later would hide all that follows from who asks for what is new.
     while ((this.#samples.at(-1)?.atMs ?? 0) > atMs) this.#samples.pop();
     this.#samples.push({
       atMs,
-      ...givenOf(totals),
-      stale: requests.stale,
-      failed: requests.error + requests.denied,
-      storeBytes: servedBytes.store,
-      fillBytes: servedBytes.fill,
-      bypassBytes: servedBytes.bypass,
-      fetchedBytes,
+      ...sampledCounts(totals),
       ...running(),
     });
     if (this.#samples.length > SAMPLES) this.#samples.shift();
